@@ -1,1 +1,25 @@
-//! Words and rules.
+//! The table: Landbridge's words and rules.
+//!
+//! Everything here is pure. There is no IO, no async and no clock; time and randomness come in as
+//! arguments, so that every rule can be tested by a table of cases. Rooms and doors share these
+//! words and know nothing of one another.
+
+pub mod breaker;
+pub mod catalog;
+pub mod digest;
+pub mod generation;
+pub mod holding;
+pub mod manifest;
+pub mod media_type;
+pub mod oci_error;
+pub mod place;
+pub mod pointer;
+pub mod presence;
+pub mod record;
+pub mod reference;
+pub mod request;
+pub mod route;
+pub mod topology;
+
+pub use digest::Digest;
+pub use reference::{Reference, RepositoryName, Tag};
