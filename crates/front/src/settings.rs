@@ -1,0 +1,295 @@
+//! What a front is told: plain data, already validated by whoever read the configuration.
+//!
+//! Every number here has been checked and every default filled in; nothing is optional because it
+//! has a default. Copies, origins and sites refer to one another by their place in the lists.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use landbridge_core::breaker::BreakerSettings;
+use landbridge_core::client_address::TrustedProxies;
+use landbridge_core::place::{RangeFormat, SuspicionLimits};
+use landbridge_core::pointer::Keys;
+use landbridge_registry::Credentials;
+use landbridge_store::BucketLayout;
+use url::Url;
+
+/// Everything that a front needs to run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens; taken at start only.
+    pub listen: ListenSettings,
+    /// Who may name a client's address.
+    pub trusted_proxies: TrustedProxies,
+    /// Where address ranges come from; earlier sources win over later ones.
+    pub ranges: Vec<RangeSource>,
+    /// When a new range file is refused.
+    pub suspicion: SuspicionLimits,
+    /// All places that hold objects; at most [`landbridge_core::topology::MAX_COPIES`].
+    pub copies: Vec<CopySettings>,
+    /// Where names come from.
+    pub origins: Vec<OriginSettings>,
+    /// The host names that are answered for.
+    pub sites: Vec<SiteSettings>,
+    /// Where access records go.
+    pub records: RecordSettings,
+    /// Sizes and lifetimes of what is kept in memory.
+    pub caches: CacheSettings,
+    /// When a copy that fails is left alone.
+    pub breaker: BreakerSettings,
+    /// A disposable directory for what a restart would have to fetch again.
+    pub cache_directory: Option<PathBuf>,
+}
+
+/// Listeners and what a connection may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenSettings {
+    /// The public listener; port 0 picks a free one.
+    pub address: SocketAddr,
+    /// The admin listener.
+    pub admin: SocketAddr,
+    /// Certificate chain and key, PEM files that are read again when they change.
+    pub tls: Option<TlsFiles>,
+    /// How many threads answer; each has its own event loop.
+    pub threads: usize,
+    /// Limits of one connection.
+    pub limits: ConnectionLimits,
+    /// How long a stopping front waits for requests that are under way.
+    pub drain: Duration,
+}
+
+/// Where a certificate lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM file with the certificate chain.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// Limits of one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Bytes of a request's body that are read before the connection is closed.
+    pub body_bytes: u64,
+    /// Until the first byte of a connection, the TLS handshake and HTTP/2's preface included.
+    pub first_byte: Duration,
+    /// From a request's first byte to the end of its head.
+    pub header: Duration,
+    /// A connection between two requests.
+    pub idle: Duration,
+    /// Connections that are open at once.
+    pub connections: usize,
+}
+
+/// One source of address ranges.
+#[derive(Debug, Clone)]
+pub struct RangeSource {
+    /// What it is called in messages and metrics.
+    pub name: String,
+    /// The provider whose ranges these are; CSV names its own.
+    pub provider: String,
+    /// How it is written.
+    pub format: RangeFormat,
+    /// Where it is.
+    pub location: RangeLocation,
+    /// How often it is looked at again.
+    pub refresh: Duration,
+}
+
+/// Where ranges are read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RangeLocation {
+    /// The small table that comes with the program.
+    Demonstration,
+    /// A file, read again when it changes.
+    File(PathBuf),
+    /// An address, fetched with conditional requests.
+    Url(Url),
+}
+
+/// A place that holds objects.
+#[derive(Debug, Clone)]
+pub struct CopySettings {
+    /// Its name, unique.
+    pub name: String,
+    /// Whose cloud it is in, if any.
+    pub provider: Option<String>,
+    /// Which region of it.
+    pub region: Option<String>,
+    /// How clients reach it.
+    pub face: Face,
+    /// The bucket as the front itself reads it, to learn what the copy holds. Without one the
+    /// holding is read through the public face.
+    pub store: Option<Url>,
+}
+
+/// How clients reach a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Face {
+    /// A bucket with a public address; clients are redirected to `url` + the layout's path.
+    Bucket {
+        /// The public address that stands for the bucket's root, without a trailing slash.
+        url: Url,
+        /// How objects are named below it.
+        layout: BucketLayout,
+    },
+    /// Another registry; clients are redirected to its blob endpoint.
+    Registry {
+        /// Scheme and host.
+        url: Url,
+        /// What is put before each repository's name; may be empty, has no slash at its ends.
+        repository_prefix: String,
+    },
+    /// A bucket that this front serves itself below `/-/mirror/NAME/`.
+    Embedded {
+        /// The bucket.
+        store: Url,
+        /// How objects are named in it.
+        layout: BucketLayout,
+    },
+    /// Not reachable by clients: the front streams its blobs.
+    Streamed,
+}
+
+/// Where names come from.
+#[derive(Debug, Clone)]
+pub struct OriginSettings {
+    /// Its name, which is also its copy's.
+    pub name: String,
+    /// Its own place among the copies.
+    pub copy: usize,
+    /// What it is.
+    pub kind: OriginKind,
+}
+
+/// The kinds of origins.
+#[derive(Debug, Clone)]
+pub enum OriginKind {
+    /// Any OCI registry, asked while clients wait and remembered for a while.
+    Registry {
+        /// Scheme and host.
+        url: Url,
+        /// What is put before each repository's name.
+        repository_prefix: String,
+        /// With what to ask for a token, if not anonymously.
+        credentials: Option<Credentials>,
+    },
+    /// A bucket with generations and signed pointers.
+    Store {
+        /// The bucket, which is the authority for names.
+        url: Url,
+        /// How objects are named in it.
+        layout: BucketLayout,
+        /// The catalog that its pointers must name.
+        catalog: String,
+        /// Whose signatures are believed.
+        keys: Keys,
+        /// How often a newer pointer is looked for.
+        poll: Duration,
+        /// How many generations before the current one keep their digests answerable.
+        retain: usize,
+    },
+}
+
+/// A host name, or several, that the front answers for.
+#[derive(Debug, Clone)]
+pub struct SiteSettings {
+    /// Its name in records and metrics.
+    pub name: String,
+    /// Host names in lower case without port; `*` is every other one.
+    pub hosts: Vec<String>,
+    /// Its origin, by place in the list.
+    pub origin: usize,
+    /// The copies that mirror it, by place in the list; without the origin's.
+    pub mirrors: Vec<usize>,
+    /// Who serves regions that have no copy of their own, first match first.
+    pub neighbours: Vec<NeighbourRule>,
+    /// Who serves everyone else, with weights above zero.
+    pub defaults: Vec<(usize, u16)>,
+    /// How blobs reach clients.
+    pub delivery: Delivery,
+    /// Whether `/v2/_catalog` is answered.
+    pub catalog_api: bool,
+    /// Pages outside of the registry's interface, by exact path.
+    pub pages: Vec<(String, PageAnswer)>,
+}
+
+/// Which copies serve a region (or a whole provider) that has none of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeighbourRule {
+    /// The clients' provider.
+    pub provider: String,
+    /// The clients' region; `None` is any region of the provider that no earlier rule names.
+    pub region: Option<String>,
+    /// The copies, best first.
+    pub copies: Vec<usize>,
+}
+
+/// How blobs reach clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// By 307 to the copy.
+    Redirect,
+    /// Streamed through the front, for users who can allow-list only one host.
+    Proxy,
+}
+
+/// What a page answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageAnswer {
+    /// 200 with this text.
+    Text(String),
+    /// 307 to this address.
+    Redirect(Url),
+}
+
+/// Where access records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordSettings {
+    /// What is written.
+    pub mode: RecordMode,
+    /// The directory of the files.
+    pub directory: PathBuf,
+    /// A file that has grown beyond this many bytes is rotated.
+    pub rotate_bytes: u64,
+    /// How many rotated files are kept.
+    pub keep_files: usize,
+}
+
+/// What is written for each answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordMode {
+    /// Nothing.
+    Off,
+    /// One line for each answer.
+    Each,
+    /// One line for each minute and combination of fields, with counts.
+    Minute,
+}
+
+/// Sizes and lifetimes of what is kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// Bytes of manifests.
+    pub manifest_bytes: u64,
+    /// How long what a live origin said of a tag is good.
+    pub tag_fresh: Duration,
+    /// How long it may still be served when the origin fails.
+    pub tag_stale: Duration,
+    /// Entries of what live origins said.
+    pub live_entries: u64,
+    /// How long a mirror's "I have it" is good.
+    pub present: Duration,
+    /// How long a mirror's "I have it not" is good.
+    pub absent: Duration,
+    /// Entries of what mirrors said.
+    pub presence_entries: u64,
+    /// How long a mirror may take to say whether it has an object.
+    pub presence_timeout: Duration,
+    /// How long an origin or a copy may take to begin its answer.
+    pub fetch_timeout: Duration,
+}
