@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Real servers, real clients and small real images for Landbridge's tests.
+//!
+//! Why: what a registry client does with an answer is decided by the client, not by a specification; a test that lets
+//! the client itself pull is the only one that can fail for the right reason. So nothing here imitates: the registry
+//! is Debian's `docker-registry`, the clients are the distribution's own packages.
+//!
+//! Invariant: everything runs in a private temporary directory, speaks to loopback only, has a deadline, and is gone
+//! when its value is dropped. A program that is not installed is an error, never a skipped test.
+
+mod containerd;
+mod dockerd;
+mod hello;
+pub mod image;
+mod layout;
+mod podman;
+mod process;
+mod program;
+mod pulled;
+mod registry;
+mod skopeo;
+
+pub use containerd::Containerd;
+pub use dockerd::Dockerd;
+pub use layout::Layout;
+pub use podman::Podman;
+pub use process::{Finished, Server, Signal, run};
+pub use pulled::{Layers, Platforms, Pulled};
+pub use registry::{DockerRegistry, Login};
+pub use skopeo::Skopeo;
