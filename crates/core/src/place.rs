@@ -11,8 +11,10 @@ mod azure;
 mod csv;
 mod gcp;
 mod prefix;
+mod prefix_map;
 mod range_error;
 mod range_set;
+mod segments;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use prefix::PrefixError;
+pub use prefix_map::PrefixMap;
 pub use range_error::{EntryError, RangeError};
 pub use range_set::{RangeFormat, RangeSet};
 
