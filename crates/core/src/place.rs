@@ -15,6 +15,7 @@ mod prefix_map;
 mod range_error;
 mod range_set;
 mod segments;
+mod suspicion;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use prefix::PrefixError;
 pub use prefix_map::PrefixMap;
 pub use range_error::{EntryError, RangeError};
 pub use range_set::{RangeFormat, RangeSet};
+pub use suspicion::{RangeChanges, SuspicionLimits, Suspicious};
 
 /// The region of addresses that a provider gives to no one region (a CDN's, an anycast address).
 pub const GLOBAL: &str = "global";
