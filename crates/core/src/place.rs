@@ -9,6 +9,7 @@
 mod aws;
 mod azure;
 mod csv;
+mod demonstration;
 mod gcp;
 mod prefix;
 mod prefix_map;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub use demonstration::demonstration;
 pub use prefix::PrefixError;
 pub use prefix_map::PrefixMap;
 pub use range_error::{EntryError, RangeError};
