@@ -6,6 +6,7 @@
 
 pub mod breaker;
 pub mod catalog;
+pub mod client_address;
 pub mod digest;
 pub mod generation;
 pub mod holding;
