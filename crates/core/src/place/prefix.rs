@@ -62,7 +62,7 @@ pub(super) fn parse_prefix(text: &str) -> Result<IpNet, PrefixError> {
 fn canonical(network: Ipv6Net) -> IpNet {
     const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
     const MAPPED_LEN: u8 = 96;
-    if network.prefix_len() <= MAPPED_LEN && network.contains(&MAPPED) {
+    if network.prefix_len() < MAPPED_LEN && network.contains(&MAPPED) {
         return IpNet::V4(Ipv4Net::default());
     }
     let carried = network.addr().to_ipv4_mapped().and_then(|address| {

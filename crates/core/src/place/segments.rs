@@ -157,6 +157,11 @@ mod tests {
             [(0, INNER), (4, OUTER), (12, INNER), (16, unknown)]
         );
         assert_eq!(flat(&[(0, 15, OUTER), (4, 7, OUTER)]), [(0, OUTER), (16, unknown)]);
+        // One address, the first or the last of the block around it.
+        assert_eq!(
+            flat(&[(4, 7, OUTER), (4, 4, INNER), (7, 7, INNER)]),
+            [(0, unknown), (4, INNER), (5, OUTER), (7, INNER), (8, unknown)]
+        );
         // Up to the last address there is.
         assert_eq!(
             flat(&[(0, u128::MAX, OUTER), (u128::MAX, u128::MAX, INNER)]),
