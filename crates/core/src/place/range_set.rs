@@ -88,8 +88,8 @@ impl RangeSet {
         self.version.as_deref()
     }
 
-    /// How many entries were overruled because their prefix is listed with another named region
-    /// too: 0 in a sound file.
+    /// How many entries were overruled, their prefix being listed elsewhere too: 0 in a sound
+    /// file. That a region's prefix is also the same provider's [`GLOBAL`] contradicts nothing.
     pub fn contradictions(&self) -> usize {
         self.contradictions
     }
@@ -144,10 +144,7 @@ impl Draft {
         let mut contradictions = 0;
         prefixes.dedup_by(|overruled, kept| {
             let same_prefix = overruled.0 == kept.0;
-            let named = |(_, place): &(_, PlaceId)| {
-                places.get(*place).is_some_and(|place| place.region != GLOBAL)
-            };
-            contradictions += usize::from(same_prefix && named(overruled) && named(kept));
+            contradictions += usize::from(same_prefix && contradict(&places, overruled.1, kept.1));
             same_prefix
         });
         prefixes.shrink_to_fit();
@@ -163,8 +160,16 @@ fn preferred(places: &Places, a: PlaceId, b: PlaceId) -> Ordering {
     rank(a).cmp(&rank(b))
 }
 
+/// Whether two places of one prefix cannot both be true.
+fn contradict(places: &Places, overruled: PlaceId, kept: PlaceId) -> bool {
+    let is_global = places.get(overruled).is_some_and(|place| place.region == GLOBAL);
+    !is_global || places.provider_of(overruled) != places.provider_of(kept)
+}
+
 #[cfg(test)]
 pub(super) mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -181,15 +186,20 @@ pub(super) mod tests {
 
     /// Believable prefixes that often are equal, nested or adjacent.
     pub(in super::super) fn prefixes() -> impl Strategy<Value = IpNet> {
-        let ipv4 = (
-            prop_oneof![Just(0), Just(u32::MAX), 0x0a00_0000_u32..0x0a00_1000, any::<u32>()],
-            8_u8..=32,
-        )
-            .prop_map(|(bits, len)| IpNet::new(std::net::Ipv4Addr::from(bits).into(), len));
-        let high = 0x2001_0db8_u128 << 96;
-        let ipv6 = (prop_oneof![Just(u128::MAX), high..high + 0x1000, any::<u128>()], 19_u8..=128)
-            .prop_map(|(bits, len)| IpNet::new(std::net::Ipv6Addr::from(bits).into(), len));
-        prop_oneof![ipv4, ipv6].prop_map(|net| net.unwrap().trunc())
+        let (ten, db8) = (0x0a00_0000_u32, 0x2001_0db8_u128 << 96);
+        let ipv4 = prop_oneof![
+            (prop_oneof![Just(0), Just(u32::MAX), ten..ten + 0x1000, any::<u32>()], 8_u8..=32),
+            (ten..ten + 16, 27_u8..=32),
+        ];
+        let ipv6 = prop_oneof![
+            (prop_oneof![Just(u128::MAX), db8..db8 + 0x1000, any::<u128>()], 19_u8..=128),
+            (db8..db8 + 16, 123_u8..=128),
+        ];
+        prop_oneof![
+            ipv4.prop_map(|(bits, length)| IpNet::new(Ipv4Addr::from(bits).into(), length)),
+            ipv6.prop_map(|(bits, length)| IpNet::new(Ipv6Addr::from(bits).into(), length)),
+        ]
+        .prop_map(|prefix| prefix.unwrap().trunc())
     }
 
     /// A set of few places.
@@ -236,6 +246,23 @@ pub(super) mod tests {
             format!(r#"{{"prefixes": [{{"ip_prefix": "10.0.0.0/8", "region": "{long}"}}]}}"#),
         ] {
             assert!(refusal(RangeFormat::Aws, file.as_bytes()).len() < 250);
+        }
+    }
+
+    #[test]
+    fn every_overruled_entry_is_counted_unless_it_only_says_less() {
+        for (lines, kept, contradictions) in [
+            ("10.0.0.0/8,a,r\n10.0.0.0/8,a,r", "10.0.0.0/8 a/r", 0),
+            ("10.0.0.0/8,a,global\n10.0.0.0/8,a,r", "10.0.0.0/8 a/r", 0),
+            ("10.0.0.0/8,a,s\n10.0.0.0/8,a,r\n10.0.0.0/8,a,", "10.0.0.0/8 a/r", 1),
+            ("10.0.0.0/8,a,global\n10.0.0.0/8,b,r", "10.0.0.0/8 b/r", 1),
+            ("10.0.0.0/8,b,global\n10.0.0.0/8,a,global", "10.0.0.0/8 a/global", 1),
+        ] {
+            let set = RangeSet::parse(RangeFormat::Csv, lines.as_bytes(), None).unwrap();
+            assert_eq!(
+                (listing(&set), set.contradictions()),
+                (vec![kept.to_owned()], contradictions)
+            );
         }
     }
 
