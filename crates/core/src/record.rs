@@ -44,6 +44,18 @@ pub struct AccessRecord<'a> {
 impl AccessRecord<'_> {
     /// Appends the record as one line of JSON with its newline.
     pub fn append_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(self.time.as_bytes());
+        out.push(b'"');
+        self.append_fields(out);
+        out.extend_from_slice(b",\"bytes\":");
+        append_number(self.bytes, out);
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Appends every field but the time and the bytes, each with a comma before it: what records
+    /// of one minute are counted by.
+    pub fn append_fields(&self, out: &mut Vec<u8>) {
         let mut field = |name: &str, value: &str| {
             if !value.is_empty() {
                 out.extend_from_slice(name.as_bytes());
@@ -51,7 +63,6 @@ impl AccessRecord<'_> {
                 out.push(b'"');
             }
         };
-        field("{\"time\":\"", self.time);
         field(",\"site\":\"", self.site);
         field(",\"method\":\"", self.method);
         field(",\"kind\":\"", self.kind);
@@ -68,9 +79,6 @@ impl AccessRecord<'_> {
         }
         out.extend_from_slice(b",\"status\":");
         append_number(u64::from(self.status), out);
-        out.extend_from_slice(b",\"bytes\":");
-        append_number(self.bytes, out);
-        out.extend_from_slice(b"}\n");
     }
 }
 

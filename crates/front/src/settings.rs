@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use landbridge_core::breaker::BreakerSettings;
-use landbridge_core::client_address::TrustedProxies;
+use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::{RangeFormat, SuspicionLimits};
 use landbridge_core::pointer::Keys;
 use landbridge_registry::Credentials;
@@ -22,6 +22,8 @@ pub struct Settings {
     pub listen: ListenSettings,
     /// Who may name a client's address.
     pub trusted_proxies: TrustedProxies,
+    /// The header in which they name it.
+    pub forwarded_header: ForwardedHeader,
     /// Where address ranges come from; earlier sources win over later ones.
     pub ranges: Vec<RangeSource>,
     /// When a new range file is refused.
