@@ -1,1 +1,252 @@
-//! Placeholder.
+//! The door for making signatures.
+//!
+//! [`LocalKey`] is an Ed25519 key in a file: enough for a project that signs on one machine, and
+//! for trying things out. What it signs is a DSSE envelope around a pointer.
+//!
+//! Invariant: a secret never leaves this crate but into the key's own file, and is never printed.
+//!
+//! DSSE: <https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md>
+
+use std::fmt;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::pkcs8::spki::EncodePublicKey as _;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use ed25519_dalek::{Signer as _, SigningKey};
+use landbridge_core::pointer::{
+    Envelope, EnvelopeSignature, PAYLOAD_TYPE, Pointer, PublicKey, pre_authentication_encoding,
+};
+use tempfile::NamedTempFile;
+
+/// An Ed25519 key that signs on this machine. `Debug` shows its public identifier only.
+pub struct LocalKey {
+    secret: SigningKey,
+    public: PublicKey,
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The file cannot be read or written.
+    #[error("signing key {} cannot be {doing}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error(
+        "{} is not a PKCS#8 PEM file with an Ed25519 key: restore it from a backup, or move it \
+         away to have a new one made, which must then be trusted in place of the old one",
+        path.display()
+    )]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key has no public half that can be written down.
+    #[error("the new signing key cannot be used")]
+    Unusable,
+    /// The system gives no random bytes.
+    #[error("no random bytes for a new signing key")]
+    Random(#[source] getrandom::Error),
+}
+
+impl LocalKey {
+    /// A new key, which exists in memory alone.
+    pub fn generate() -> Result<Self, KeyFileError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(KeyFileError::Random)?;
+        Self::new(SigningKey::from_bytes(&seed)).ok_or(KeyFileError::Unusable)
+    }
+
+    /// The key in `path`, which is made with mode 0600 if it is absent, the public key beside it
+    /// as `PATH.pub`.
+    ///
+    /// The file appears whole or not at all, and of several processes that make it at once all
+    /// get the same key. What is there is never overwritten.
+    pub fn open_or_create(path: &Path) -> Result<Self, KeyFileError> {
+        let io = |doing| move |source| KeyFileError::Io { path: path.to_owned(), doing, source };
+        let not_a_key = || KeyFileError::NotAKey { path: path.to_owned() };
+        let key = match fs::read_to_string(path) {
+            Ok(pem) => Self::from_pem(&pem).ok_or_else(not_a_key)?,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(not_a_key()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let new = Self::generate()?;
+                let pem = new.secret.to_pkcs8_pem(LineEnding::LF).map_err(|_| not_a_key())?;
+                publish(path, pem.as_bytes(), 0o600, Existing::Keep).map_err(io("written"))?;
+                // Whoever was first has made it.
+                let pem = fs::read_to_string(path).map_err(io("read"))?;
+                Self::from_pem(&pem).ok_or_else(not_a_key)?
+            }
+            Err(error) => return Err(io("read")(error)),
+        };
+        let public = public_path(path);
+        let pem = key.public_pem();
+        if !fs::read_to_string(&public).is_ok_and(|found| found == pem) {
+            publish(&public, pem.as_bytes(), 0o644, Existing::Replace).map_err(io("completed"))?;
+        }
+        Ok(key)
+    }
+
+    /// The public half.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The public half as a PEM-encoded `SubjectPublicKeyInfo` (RFC 8410).
+    pub fn public_pem(&self) -> String {
+        // A key of fixed length always has an encoding.
+        self.secret.verifying_key().to_public_key_pem(LineEnding::LF).unwrap_or_default()
+    }
+
+    /// The pointer in an envelope that this key signed.
+    pub fn sign_pointer(&self, pointer: &Pointer) -> Vec<u8> {
+        // Plain structs of strings and numbers always have an encoding.
+        let payload = serde_json::to_vec(pointer).unwrap_or_default();
+        let signature = self.secret.sign(&pre_authentication_encoding(PAYLOAD_TYPE, &payload));
+        let signature = EnvelopeSignature {
+            keyid: self.public.id().to_owned(),
+            sig: BASE64.encode(signature.to_bytes()),
+        };
+        let envelope = Envelope {
+            payload: BASE64.encode(payload),
+            payload_type: PAYLOAD_TYPE.to_owned(),
+            signatures: vec![signature],
+        };
+        serde_json::to_vec(&envelope).unwrap_or_default()
+    }
+
+    fn new(secret: SigningKey) -> Option<Self> {
+        let public = PublicKey::new(secret.verifying_key()).ok()?;
+        Some(Self { secret, public })
+    }
+
+    fn from_pem(pem: &str) -> Option<Self> {
+        Self::new(SigningKey::from_pkcs8_pem(pem).ok()?)
+    }
+}
+
+impl fmt::Debug for LocalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalKey({})", self.public.id())
+    }
+}
+
+fn public_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    name.into()
+}
+
+enum Existing {
+    Keep,
+    Replace,
+}
+
+/// Makes `path` appear with these bytes, whole and synced. Drafts are of mode 0600.
+fn publish(path: &Path, bytes: &[u8], mode: u32, existing: Existing) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    let mut draft = NamedTempFile::new_in(directory)?;
+    draft.write_all(bytes)?;
+    draft.as_file().set_permissions(Permissions::from_mode(mode))?;
+    draft.as_file().sync_all()?;
+    match existing {
+        Existing::Replace => drop(draft.persist(path)?),
+        Existing::Keep => match draft.persist_noclobber(path) {
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+            kept => drop(kept?),
+        },
+    }
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use landbridge_core::Digest;
+    use landbridge_core::pointer::Keys;
+
+    use super::*;
+
+    fn pointer() -> Pointer {
+        Pointer {
+            catalog: "demo".into(),
+            expires: "2027-01-01T00:00:00Z".parse().unwrap(),
+            generation: Digest::sha256_of(b"root"),
+            issued: "2026-01-01T00:00:00Z".parse().unwrap(),
+            previous: None,
+            reason: "test".into(),
+            sequence: 1,
+        }
+    }
+
+    #[test]
+    fn what_it_signs_is_believed_with_the_public_key_from_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        let key = LocalKey::open_or_create(&path).unwrap();
+        let pem = fs::read_to_string(directory.path().join("key.pem.pub")).unwrap();
+        let keys = Keys::new(vec![PublicKey::from_pem(&pem).unwrap()], 1).unwrap();
+        assert_eq!(keys.verify(&key.sign_pointer(&pointer())).unwrap().content(), &pointer());
+
+        let again = LocalKey::open_or_create(&path).unwrap();
+        assert_eq!(again.public().id(), key.public().id());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no draft is left");
+    }
+
+    #[test]
+    fn all_who_make_it_at_once_get_the_same_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        let ids = std::thread::scope(|scope| {
+            let open = || LocalKey::open_or_create(&path).unwrap().public().id().to_owned();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    }
+
+    #[test]
+    fn a_broken_key_file_is_named_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        let good = LocalKey::open_or_create(&path).unwrap();
+        let pem = fs::read(&path).unwrap();
+        for broken in [&pem[..pem.len() / 2], b"", b"\xff\xfe", good.public_pem().as_bytes()] {
+            fs::write(&path, broken).unwrap();
+            let error = LocalKey::open_or_create(&path).unwrap_err();
+            assert!(matches!(error, KeyFileError::NotAKey { .. }), "{error}");
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), broken);
+        }
+    }
+
+    #[test]
+    fn a_lost_public_key_is_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        let key = LocalKey::open_or_create(&path).unwrap();
+        let public = public_path(&path);
+        fs::remove_file(&public).unwrap();
+        LocalKey::open_or_create(&path).unwrap();
+        assert_eq!(fs::read_to_string(public).unwrap(), key.public_pem());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let key = LocalKey::generate().unwrap();
+        assert_eq!(format!("{key:?}"), format!("LocalKey({})", key.public().id()));
+    }
+}
