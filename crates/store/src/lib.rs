@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The door to object stores and to a copy's public face.
+//!
+//! A [`Bucket`] holds objects, and perhaps the documents, pointers and holdings that make it a
+//! repository. [`publish`] writes a release in five steps that cannot be skipped; [`read`] follows
+//! releases for a front; a [`PublicFace`] is the same bucket as clients see it.
+//!
+//! Invariant: whatever is read here whole was verified, by its digest or by its signatures.
+
+mod bucket;
+mod documents;
+mod error;
+mod face;
+mod file;
+mod layout;
+mod open;
+mod write;
+
+pub use bucket::{Bucket, ObjectBody};
+pub use documents::{HoldingRead, PointerSearch, ReadHolding};
+pub use error::{Cause, Malformed, OpenError, Place, PutError, StoreError};
+pub use face::{FaceBody, FaceError, FaceTimeouts, PublicFace};
+pub use layout::{BucketLayout, UnknownLayout};
+pub use write::Confirmed;

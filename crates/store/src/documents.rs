@@ -1,0 +1,281 @@
+//! Documents, pointers and holdings in a bucket.
+//!
+//! - `generations/<algorithm>/<hex>`: canonical documents, which never change.
+//! - `pointers/<sequence, 20 digits>`: envelopes. In the authority they are only ever created,
+//!   which is what makes publication atomic; mirrors get copies.
+//! - `holding.json`: a mirror's own note, replaced as a whole.
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use landbridge_core::Digest;
+use landbridge_core::generation::{Document, MAX_DOCUMENT_BYTES};
+use landbridge_core::holding::{Holding, MAX_HOLDING_BYTES};
+use landbridge_core::pointer::{Keys, MAX_ENVELOPE_BYTES, Pointer, Verified};
+use object_store::{GetOptions, PutMode, PutOptions, PutPayload};
+
+use crate::bucket::Bucket;
+use crate::error::{Malformed, StoreError};
+use crate::write::IMMUTABLE;
+
+/// Where a holding lies, in a bucket and below a public face.
+pub(crate) const HOLDING_KEY: &str = "holding.json";
+/// Pointers that are not believed are read and reported up to this many in one search.
+const MOST_REFUSED: usize = 64;
+
+const NO_STORE: &str = "no-store";
+const ENVELOPE_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
+const JSON: &str = "application/json";
+
+/// What a search for pointers found.
+#[derive(Debug, Clone, Default)]
+pub struct PointerSearch {
+    /// The valid pointer with the highest sequence.
+    pub latest: Option<Verified<Pointer>>,
+    /// What was found above it and not believed: a sentence for each.
+    pub refused: Vec<String>,
+    /// The highest sequence that is taken, by whatever.
+    pub highest_taken: Option<u64>,
+}
+
+/// A holding as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadHolding {
+    /// What the mirror says that it has.
+    pub holding: Holding,
+    /// The store's tag of it, with which a change is noticed cheaply.
+    pub etag: Option<String>,
+    /// Digest of its bytes.
+    pub digest: Digest,
+}
+
+/// What a conditional read of a holding found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldingRead {
+    /// The same as the tag that was given.
+    Unchanged,
+    /// There is none.
+    Absent,
+    /// This one.
+    Found(ReadHolding),
+}
+
+impl Bucket {
+    /// Writes a document of a generation and returns its digest. Writing it again does no harm.
+    pub async fn put_document(&self, document: &impl Document) -> Result<Digest, StoreError> {
+        let bytes = document.encode();
+        let digest = Digest::sha256_of(&bytes);
+        let options =
+            PutOptions { attributes: self.attributes(JSON, IMMUTABLE), ..PutOptions::default() };
+        self.put_bytes(&document_key(&digest), bytes, options).await?;
+        Ok(digest)
+    }
+
+    /// Reads a document, verified by its digest and its canonical form, of at most
+    /// [`MAX_DOCUMENT_BYTES`].
+    pub async fn get_document<D: Document>(&self, digest: &Digest) -> Result<D, StoreError> {
+        let key = document_key(digest);
+        let bytes = self.get_bytes(&key, MAX_DOCUMENT_BYTES as u64).await?;
+        self.check_digest(&key, digest, &bytes)?;
+        D::decode(&bytes).map_err(|error| self.malformed(&key, error))
+    }
+
+    /// Publishes a pointer: creates it if, and only if, its sequence is free. Of any number of
+    /// writers one wins; the others get [`StoreError::Taken`]. Repeating the same bytes succeeds.
+    pub async fn create_pointer(&self, sequence: u64, envelope: &[u8]) -> Result<(), StoreError> {
+        let key = pointer_key(sequence);
+        match self.create(&key, envelope).await {
+            // An answer that was lost makes the store's client ask again and meet its own pointer.
+            Err(StoreError::Taken(place)) => {
+                let found = self.get_bytes(&key, MAX_ENVELOPE_BYTES as u64).await?;
+                if found == envelope { Ok(()) } else { Err(StoreError::Taken(place)) }
+            }
+            created => created,
+        }
+    }
+
+    /// Writes a mirror's copy of a pointer, whatever lies there.
+    pub async fn put_pointer_copy(&self, sequence: u64, envelope: &[u8]) -> Result<(), StoreError> {
+        let attributes = self.attributes(ENVELOPE_TYPE, NO_STORE);
+        let options = PutOptions { attributes, ..PutOptions::default() };
+        self.put_bytes(&pointer_key(sequence), envelope.to_vec(), options).await
+    }
+
+    /// Fails with [`StoreError::Unsupported`] if the store does not honour create-if-absent, which
+    /// an authority needs. Leaves an object `probe`.
+    pub async fn probe_create(&self) -> Result<(), StoreError> {
+        let first = self.create("probe", b"first").await;
+        if !matches!(first, Ok(()) | Err(StoreError::Taken(_))) {
+            return first;
+        }
+        match self.create("probe", b"second").await {
+            Err(StoreError::Taken(_)) => Ok(()),
+            Ok(()) => Err(StoreError::Unsupported {
+                place: self.place("probe"),
+                source: "it overwrites what should only be created, so it may be a mirror but \
+                         never the authority"
+                    .into(),
+            }),
+            failed => failed,
+        }
+    }
+
+    /// The highest pointer of `catalog` that is signed as `keys` demand and lies under its own
+    /// sequence. What is not believed is reported and does not hide the ones below.
+    pub async fn latest_pointer(
+        &self,
+        keys: &Keys,
+        catalog: &str,
+    ) -> Result<PointerSearch, StoreError> {
+        self.latest_pointer_from(keys, catalog, 0).await
+    }
+
+    /// As [`Bucket::latest_pointer`], among sequences from `lowest` on.
+    pub async fn latest_pointer_from(
+        &self,
+        keys: &Keys,
+        catalog: &str,
+        lowest: u64,
+    ) -> Result<PointerSearch, StoreError> {
+        let mut search = PointerSearch::default();
+        let mut sequences = self.pointer_sequences(lowest).await?;
+        sequences.sort_unstable();
+        search.highest_taken = sequences.last().copied();
+        for sequence in sequences.into_iter().rev() {
+            if search.refused.len() == MOST_REFUSED {
+                let place = self.place(&pointer_key(sequence));
+                search.refused.push(format!("{place} and below: not looked at, too many are bad"));
+                break;
+            }
+            match self.checked_pointer(sequence, keys, catalog).await? {
+                Ok(pointer) => {
+                    search.latest = Some(pointer);
+                    break;
+                }
+                Err(why) => search.refused.push(why),
+            }
+        }
+        Ok(search)
+    }
+
+    /// The pointer with this sequence; `None` if there is none that is valid for `catalog`.
+    pub async fn pointer_at(
+        &self,
+        sequence: u64,
+        keys: &Keys,
+        catalog: &str,
+    ) -> Result<Option<Verified<Pointer>>, StoreError> {
+        Ok(self.checked_pointer(sequence, keys, catalog).await?.ok())
+    }
+
+    /// A pointer, or why it is not believed. Fails only if the store does.
+    async fn checked_pointer(
+        &self,
+        sequence: u64,
+        keys: &Keys,
+        catalog: &str,
+    ) -> Result<Result<Verified<Pointer>, String>, StoreError> {
+        let key = pointer_key(sequence);
+        let bytes = match self.get_bytes(&key, MAX_ENVELOPE_BYTES as u64).await {
+            Ok(bytes) => bytes,
+            Err(error @ (StoreError::NotFound(_) | StoreError::TooLarge { .. })) => {
+                return Ok(Err(error.to_string()));
+            }
+            Err(error) => return Err(error),
+        };
+        let place = self.place(&key);
+        let pointer = match keys.verify(&bytes) {
+            Ok(pointer) => pointer,
+            Err(error) => return Ok(Err(format!("{place}: {error}"))),
+        };
+        let (found, of) = (pointer.content().sequence, &pointer.content().catalog);
+        if found != sequence {
+            return Ok(Err(format!(
+                "{place}: it is pointer {found}, put where it does not belong"
+            )));
+        }
+        if of != catalog {
+            return Ok(Err(format!("{place}: it is of catalog `{of}`, not of `{catalog}`")));
+        }
+        Ok(Ok(pointer))
+    }
+
+    async fn pointer_sequences(&self, lowest: u64) -> Result<Vec<u64>, StoreError> {
+        let prefix = self.path("pointers")?;
+        let listed = match lowest.checked_sub(1) {
+            Some(before) => {
+                self.store().list_with_offset(Some(&prefix), &self.path(&pointer_key(before))?)
+            }
+            None => self.store().list(Some(&prefix)),
+        };
+        let sequence = |name: &str| {
+            let digits = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| name.parse::<u64>().ok()).flatten()
+        };
+        listed
+            .try_filter_map(async |meta| Ok(meta.location.filename().and_then(sequence)))
+            .try_collect()
+            .await
+            .map_err(|error| self.failed("pointers/", error))
+    }
+
+    /// Replaces the mirror's holding.
+    pub async fn put_holding(&self, holding: &Holding) -> Result<(), StoreError> {
+        let options =
+            PutOptions { attributes: self.attributes(JSON, NO_STORE), ..PutOptions::default() };
+        self.put_bytes(HOLDING_KEY, holding.encode(), options).await
+    }
+
+    /// The mirror's holding, if it has one.
+    pub async fn get_holding(&self) -> Result<Option<Holding>, StoreError> {
+        match self.get_holding_unless(None).await? {
+            HoldingRead::Found(read) => Ok(Some(read.holding)),
+            HoldingRead::Absent | HoldingRead::Unchanged => Ok(None),
+        }
+    }
+
+    /// The mirror's holding, unless it still has this tag.
+    pub async fn get_holding_unless(&self, etag: Option<&str>) -> Result<HoldingRead, StoreError> {
+        let options =
+            GetOptions { if_none_match: etag.map(str::to_owned), ..GetOptions::default() };
+        let result = match self.store().get_opts(&self.path(HOLDING_KEY)?, options).await {
+            Ok(result) => result,
+            Err(object_store::Error::NotModified { .. }) => return Ok(HoldingRead::Unchanged),
+            Err(object_store::Error::NotFound { .. }) => return Ok(HoldingRead::Absent),
+            Err(error) => return Err(self.failed(HOLDING_KEY, error)),
+        };
+        let etag = result.meta.e_tag.clone();
+        let bytes = self.collect(HOLDING_KEY, MAX_HOLDING_BYTES as u64, result).await?;
+        let holding =
+            Holding::decode(&bytes).map_err(|error| self.malformed(HOLDING_KEY, error))?;
+        Ok(HoldingRead::Found(ReadHolding { holding, etag, digest: Digest::sha256_of(&bytes) }))
+    }
+
+    async fn create(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let attributes = self.attributes(ENVELOPE_TYPE, NO_STORE);
+        let options = PutOptions { mode: PutMode::Create, attributes, ..PutOptions::default() };
+        self.put_bytes(key, bytes.to_vec(), options).await
+    }
+
+    async fn put_bytes(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        options: PutOptions,
+    ) -> Result<(), StoreError> {
+        let payload = PutPayload::from_bytes(Bytes::from(bytes));
+        let written = self.store().put_opts(&self.path(key)?, payload, options).await;
+        written.map(drop).map_err(|error| self.failed(key, error))
+    }
+
+    fn malformed(&self, key: &str, error: impl Into<Malformed>) -> StoreError {
+        StoreError::Malformed { place: self.place(key), source: error.into() }
+    }
+}
+
+pub(crate) fn document_key(digest: &Digest) -> String {
+    format!("generations/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+fn pointer_key(sequence: u64) -> String {
+    format!("pointers/{sequence:020}")
+}

@@ -1,0 +1,185 @@
+//! Opening a bucket by its address.
+//!
+//! Credentials come from explicit options alone, or from the environment variables that each
+//! cloud's own tools read. Without any, requests are not signed: the metadata address of a virtual
+//! machine is never asked, since on any other machine that is a long wait for nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3, Checksum};
+use object_store::azure::{AzureConfigKey as Az, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Gs};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use url::Url;
+
+use crate::error::{OpenError, Place, StoreError};
+
+/// A store cannot be reached if this passes before it takes a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A store hangs if it is silent for this long. There is no limit for a whole transfer.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Failed requests are repeated within this time.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A store, and where in it the bucket begins.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) prefix: object_store::path::Path,
+    pub(crate) keeps_attributes: bool,
+}
+
+/// An option of a cloud's store, as `object_store` names it, such as `aws_endpoint`.
+pub(crate) type Options = Vec<(String, String)>;
+
+/// The options that the environment holds.
+pub(crate) fn environment() -> Options {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.to_str()?.to_owned(), value.to_str()?.to_owned())))
+        .filter(|(key, _)| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|p| key.starts_with(p)))
+        .map(|(key, value)| (key.to_ascii_lowercase(), value))
+        .collect()
+}
+
+pub(crate) fn open(url: &Url, options: &Options) -> Result<Opened, OpenError> {
+    match url.scheme() {
+        "file" => open_directory(url),
+        "memory" => Ok(Opened {
+            store: Arc::new(InMemory::new()),
+            prefix: object_store::path::Path::default(),
+            keeps_attributes: true,
+        }),
+        "s3" => open_cloud(url, open_s3(url, options)),
+        "gs" => open_cloud(url, open_gs(url, options)),
+        "az" => open_cloud(url, open_az(url, options)),
+        _ => Err(OpenError::Unknown(display(url))),
+    }
+}
+
+/// The address without user, password, query and fragment: what messages may show.
+pub(crate) fn display(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail only for addresses that cannot have a user.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+fn open_directory(url: &Url) -> Result<Opened, OpenError> {
+    let directory = url.to_file_path().map_err(|()| OpenError::Unknown(display(url)))?;
+    make_directory(&directory).map_err(|error| {
+        let place = Place { bucket: display(url), key: String::new() };
+        StoreError::from_cause(place, error.into())
+    })?;
+    let store = LocalFileSystem::new_with_prefix(&directory)
+        .map_err(|source| OpenError::Options { bucket: display(url), source: source.into() })?;
+    Ok(Opened {
+        store: Arc::new(store.with_fsync(true)),
+        prefix: object_store::path::Path::default(),
+        keeps_attributes: false,
+    })
+}
+
+/// Makes a directory and those above it, each of which survives a power loss once this returns.
+fn make_directory(directory: &Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent() {
+        make_directory(parent)?;
+        match std::fs::create_dir(directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+            _ => std::fs::File::open(parent)?.sync_all()?,
+        }
+    }
+    // What exists and is no directory is said by opening it as one.
+    std::fs::read_dir(directory).map(drop)
+}
+
+fn open_cloud(
+    url: &Url,
+    store: object_store::Result<Arc<dyn ObjectStore>>,
+) -> Result<Opened, OpenError> {
+    let failed = |source| OpenError::Options { bucket: display(url), source };
+    let prefix = object_store::path::Path::from_url_path(url.path())
+        .map_err(|source| failed(source.into()))?;
+    let store = store.map_err(|source| failed(source.into()))?;
+    Ok(Opened { store, prefix, keeps_attributes: true })
+}
+
+fn open_s3(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let mut builder = AmazonS3Builder::new()
+        .with_client_options(client_options())
+        .with_retry(retries())
+        .with_checksum_algorithm(Checksum::SHA256);
+    for (key, value) in options {
+        if let Ok(key) = key.parse::<S3>() {
+            builder = builder.with_config(key, value);
+        }
+    }
+    let has = |key: &S3| builder.get_config_value(key).is_some();
+    let signs = [
+        S3::AccessKeyId,
+        S3::WebIdentityTokenFile,
+        S3::ContainerCredentialsRelativeUri,
+        S3::ContainerCredentialsFullUri,
+    ];
+    if !signs.iter().any(has) {
+        builder = builder.with_skip_signature(true);
+    }
+    let endpoint = builder.get_config_value(&S3::Endpoint).unwrap_or_default();
+    if endpoint.starts_with("http://") {
+        builder = builder.with_allow_http(true);
+    }
+    Ok(Arc::new(builder.with_bucket_name(url.host_str().unwrap_or_default()).build()?))
+}
+
+fn open_gs(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_client_options(client_options())
+        .with_retry(retries());
+    for (key, value) in options {
+        if let Ok(key) = key.parse::<Gs>() {
+            builder = builder.with_config(key, value);
+        }
+    }
+    let has = |key: &Gs| builder.get_config_value(key).is_some();
+    let signs =
+        [Gs::ServiceAccount, Gs::ServiceAccountKey, Gs::ApplicationCredentials, Gs::BearerToken];
+    if !signs.iter().any(has) {
+        builder = builder.with_skip_signature(true);
+    }
+    Ok(Arc::new(builder.with_bucket_name(url.host_str().unwrap_or_default()).build()?))
+}
+
+fn open_az(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let mut builder =
+        MicrosoftAzureBuilder::new().with_client_options(client_options()).with_retry(retries());
+    for (key, value) in options {
+        if let Ok(key) = key.parse::<Az>() {
+            builder = builder.with_config(key, value);
+        }
+    }
+    let has = |key: &Az| builder.get_config_value(key).is_some();
+    let signs = [Az::AccessKey, Az::SasKey, Az::Token, Az::ClientSecret, Az::FederatedTokenFile];
+    if !signs.iter().any(has) {
+        builder = builder.with_skip_signature(true);
+    }
+    Ok(Arc::new(builder.with_container_name(url.host_str().unwrap_or_default()).build()?))
+}
+
+fn client_options() -> ClientOptions {
+    crate::face::install_tls();
+    ClientOptions::new()
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_read_timeout(READ_TIMEOUT)
+        .with_timeout_disabled()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig { max_retries: 4, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() }
+}

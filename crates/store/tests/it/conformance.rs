@@ -1,0 +1,284 @@
+//! What every store promises, asked of every store.
+
+use std::convert::Infallible;
+use std::io;
+
+use bytes::Bytes;
+use futures::stream::{self, Stream};
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use landbridge_core::Digest;
+use landbridge_core::digest::Algorithm;
+use landbridge_core::generation::{Repository, RepositoryEntry, Root};
+use landbridge_core::holding::Holding;
+use landbridge_core::pointer::{Keys, Pointer};
+use landbridge_sign::LocalKey;
+use landbridge_store::{Bucket, BucketLayout, PutError, StoreError};
+use url::Url;
+
+use crate::s3;
+
+const TYPE: &str = "application/octet-stream";
+const LIMIT: u64 = 1 << 20;
+/// More than one part, and not a multiple of it.
+const LARGE: usize = (20 << 20) + 77;
+
+#[tokio::test]
+async fn a_directory_keeps_the_promises() {
+    let directory = tempfile::tempdir().unwrap();
+    for layout in [BucketLayout::ContainersImages, BucketLayout::Blobs] {
+        let path = directory.path().join("made/when absent").join(layout.name());
+        let bucket = Bucket::open(&Url::from_directory_path(path).unwrap(), layout).unwrap();
+        every_promise(&bucket).await;
+    }
+}
+
+#[tokio::test]
+async fn memory_keeps_the_promises() {
+    let url = Url::parse("memory:///").unwrap();
+    every_promise(&Bucket::open(&url, BucketLayout::ContainersImages).unwrap()).await;
+}
+
+#[tokio::test]
+async fn s3_keeps_the_promises() {
+    let directory = tempfile::tempdir().unwrap();
+    let endpoint = s3::serve(directory.path()).await;
+    let open = |name, layout, prefix| s3::bucket(directory.path(), &endpoint, name, layout, prefix);
+    every_promise(&open("plain", BucketLayout::ContainersImages, "")).await;
+    every_promise(&open("prefixed", BucketLayout::Blobs, "some/where")).await;
+}
+
+async fn every_promise(bucket: &Bucket) {
+    absent(bucket).await;
+    whole_objects_come_back(bucket).await;
+    wrong_sources_leave_nothing(bucket).await;
+    damage_is_found_and_repaired(bucket).await;
+    ranges(bucket).await;
+    documents(bucket).await;
+    holdings(bucket).await;
+    pointers(bucket).await;
+}
+
+fn content(seed: u8, size: usize) -> Bytes {
+    let period: Vec<u8> = (0..=250).map(|at| at ^ seed).collect();
+    period.repeat(size / period.len() + 1)[..size].to_vec().into()
+}
+
+fn source(bytes: &Bytes) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+    let chunks: Vec<_> = bytes.chunks(100_000).map(Bytes::copy_from_slice).map(Ok).collect();
+    stream::iter(chunks)
+}
+
+async fn put(bucket: &Bucket, bytes: &Bytes) -> Digest {
+    let digest = Digest::sha256_of(bytes);
+    let size = bytes.len() as u64;
+    let confirmed = bucket.put_object(&digest, size, TYPE, source(bytes)).await.unwrap();
+    assert_eq!((confirmed.digest(), confirmed.size()), (&digest, size));
+    assert_eq!(confirmed.bucket(), bucket.name());
+    digest
+}
+
+async fn absent(bucket: &Bucket) {
+    let digest = Digest::sha256_of(b"never written");
+    assert_eq!(bucket.size_of(&digest).await.unwrap(), None);
+    assert!(bucket.get(&digest, LIMIT).await.unwrap_err().is_not_found());
+    assert!(bucket.read(&digest, None).await.err().unwrap().is_not_found());
+    assert!(bucket.read(&digest, Some(1..2)).await.err().unwrap().is_not_found());
+    assert!(bucket.confirm(&digest, 13).await.unwrap_err().is_not_found());
+    let document = bucket.get_document::<Root>(&digest).await;
+    assert!(document.unwrap_err().is_not_found());
+    assert_eq!(bucket.get_holding().await.unwrap(), None);
+}
+
+async fn whole_objects_come_back(bucket: &Bucket) {
+    for size in [0, 1, 100_000, 8 << 20, LARGE] {
+        let bytes = content(1, size);
+        let size = bytes.len() as u64;
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            // s3s-fs makes file names that are too long of an upload's key.
+            if bucket.name().starts_with("s3:")
+                && bytes.len() == LARGE
+                && algorithm == Algorithm::Sha512
+            {
+                continue;
+            }
+            let digest = Digest::of(algorithm, &bytes);
+            bucket.put_object(&digest, size, TYPE, source(&bytes)).await.unwrap();
+            assert_eq!(bucket.size_of(&digest).await.unwrap(), Some(size));
+            assert_eq!(bucket.get(&digest, size).await.unwrap(), bytes);
+            assert_eq!(bucket.confirm(&digest, size).await.unwrap().size(), size);
+        }
+    }
+    let digest = Digest::sha256_of(&content(1, 100_000));
+    let limited = bucket.get(&digest, 99_999).await;
+    assert!(matches!(limited, Err(StoreError::TooLarge { size: 100_000, .. })), "{limited:?}");
+    let longer = bucket.confirm(&digest, 100_001).await;
+    assert!(matches!(longer, Err(StoreError::WrongBytes { .. })), "{longer:?}");
+
+    // Once it is there and right, the source is not even asked.
+    let never = stream::iter([Err(io::Error::other("asked"))]);
+    bucket.put_object(&digest, 100_000, TYPE, never).await.unwrap();
+}
+
+async fn wrong_sources_leave_nothing(bucket: &Bucket) {
+    for size in [1000, LARGE] {
+        let bytes = content(2, size);
+        let digest = Digest::sha256_of(&bytes);
+        let size = bytes.len() as u64;
+
+        let other = source(&content(3, bytes.len()));
+        let error = bucket.put_object(&digest, size, TYPE, other).await.unwrap_err();
+        assert!(matches!(error, PutError::WrongSource { .. }), "{error:?}");
+        let short = source(&bytes.slice(..bytes.len() - 1));
+        let error = bucket.put_object(&digest, size, TYPE, short).await.unwrap_err();
+        assert!(matches!(error, PutError::WrongSource { .. }), "{error:?}");
+        let error = bucket.put_object(&digest, size - 1, TYPE, source(&bytes)).await.unwrap_err();
+        assert!(matches!(error, PutError::WrongSource { .. }), "{error:?}");
+        let broken = source(&bytes.slice(..bytes.len() / 2))
+            .map_err(io::Error::other)
+            .chain(stream::iter([Err(io::Error::other("broken off"))]));
+        let error = bucket.put_object(&digest, size, TYPE, broken).await.unwrap_err();
+        assert!(matches!(error, PutError::Source { .. }), "{error:?}");
+        assert!(error.to_string().contains(&bucket.layout().key(&digest)), "{error}");
+        assert!(error.to_string().contains(bucket.name()), "{error}");
+
+        assert_eq!(bucket.size_of(&digest).await.unwrap(), None);
+        put(bucket, &bytes).await;
+    }
+}
+
+async fn damage_is_found_and_repaired(bucket: &Bucket) {
+    let url = Url::parse(bucket.name()).unwrap();
+    if url.scheme() != "file" {
+        return;
+    }
+    let path = url.to_file_path().unwrap();
+    let bytes = content(4, 1000);
+    let digest = put(bucket, &bytes).await;
+    let path = path.join(bucket.layout().key(&digest));
+    for damage in [content(5, 1000), content(4, 999)] {
+        std::fs::write(&path, damage).unwrap();
+        let error = bucket.get(&digest, LIMIT).await.unwrap_err();
+        assert!(matches!(error, StoreError::WrongBytes { .. }), "{error:?}");
+        let error = bucket.confirm(&digest, 1000).await.unwrap_err();
+        assert!(matches!(error, StoreError::WrongBytes { .. }), "{error:?}");
+        put(bucket, &bytes).await;
+        assert_eq!(bucket.get(&digest, LIMIT).await.unwrap(), bytes);
+    }
+    let drafts = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    let names = drafts.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().all(|name| !name.contains('#')), "a draft was left");
+}
+
+async fn ranges(bucket: &Bucket) {
+    let bytes = content(6, 700_000);
+    let digest = put(bucket, &bytes).await;
+    let whole = 0..bytes.len() as u64;
+    for (asked, given) in [
+        (None, whole.clone()),
+        (Some(whole.clone()), whole.clone()),
+        (Some(0..1), 0..1),
+        (Some(5..600_000), 5..600_000),
+        (Some(699_999..700_000), 699_999..700_000),
+        (Some(699_000..800_000), 699_000..700_000),
+        (Some(0..u64::MAX), whole),
+    ] {
+        let body = bucket.read(&digest, asked).await.unwrap();
+        assert_eq!((body.size, body.range), (700_000, given.clone()));
+        assert!(body.last_modified.is_some());
+        assert!(body.etag.is_some_and(|tag| tag.ends_with('"')));
+        let chunks: Vec<Bytes> = body.stream.try_collect().await.unwrap();
+        let (start, end) = (given.start as usize, given.end as usize);
+        assert!(chunks.concat() == bytes[start..end], "{given:?}");
+    }
+    let beyond = bucket.read(&digest, Some(700_000..700_001)).await.err().unwrap();
+    assert!(matches!(beyond, StoreError::BadRange { size: 700_000, .. }), "{beyond:?}");
+}
+
+async fn documents(bucket: &Bucket) {
+    let repository = Repository::empty("a/b".parse().unwrap());
+    let digest = bucket.put_document(&repository).await.unwrap();
+    assert_eq!(bucket.put_document(&repository).await.unwrap(), digest);
+    assert_eq!(bucket.get_document::<Repository>(&digest).await.unwrap(), repository);
+    let root = Root::new(vec![RepositoryEntry { digest, name: repository.name, size: 1 }]);
+    let digest = bucket.put_document(&root).await.unwrap();
+    assert_eq!(bucket.get_document::<Root>(&digest).await.unwrap(), root);
+    let other = bucket.get_document::<Repository>(&digest).await.unwrap_err();
+    assert!(matches!(other, StoreError::Malformed { .. }), "{other:?}");
+}
+
+async fn holdings(bucket: &Bucket) {
+    let generation = Digest::sha256_of(b"generation");
+    let mut holding =
+        Holding { catalog: "demo".into(), generations: vec![generation], lacks: vec![] };
+    for lacks in [vec![], vec![Digest::sha256_of(b"lost")]] {
+        holding.lacks = lacks;
+        bucket.put_holding(&holding).await.unwrap();
+        assert_eq!(bucket.get_holding().await.unwrap().as_ref(), Some(&holding));
+    }
+}
+
+fn pointer(sequence: u64, catalog: &str) -> Pointer {
+    Pointer {
+        catalog: catalog.to_owned(),
+        expires: Timestamp::MAX,
+        generation: Digest::sha256_of(b"root"),
+        issued: Timestamp::UNIX_EPOCH,
+        previous: None,
+        reason: "test".into(),
+        sequence,
+    }
+}
+
+async fn pointers(bucket: &Bucket) {
+    let (key, stranger) = (LocalKey::generate().unwrap(), LocalKey::generate().unwrap());
+    let keys = Keys::new(vec![key.public().clone()], 1).unwrap();
+    let search = bucket.latest_pointer(&keys, "demo").await.unwrap();
+    assert!(search.latest.is_none() && search.refused.is_empty());
+
+    bucket.probe_create().await.unwrap();
+    bucket.probe_create().await.unwrap();
+    let first = key.sign_pointer(&pointer(1, "demo"));
+    bucket.create_pointer(1, &first).await.unwrap();
+    bucket.create_pointer(1, &first).await.unwrap();
+    one_of_many_wins(bucket, &key).await;
+
+    for (sequence, junk) in [
+        (3, stranger.sign_pointer(&pointer(3, "demo"))),
+        (4, first.clone()),
+        (5, key.sign_pointer(&pointer(5, "elsewhere"))),
+        (6, b"{}".to_vec()),
+        (7, vec![b' '; 1 << 17]),
+    ] {
+        bucket.put_pointer_copy(sequence, &junk).await.unwrap();
+    }
+    let search = bucket.latest_pointer(&keys, "demo").await.unwrap();
+    assert_eq!(search.latest.unwrap().content().sequence, 2);
+    assert_eq!(search.highest_taken, Some(7));
+    assert_eq!(search.refused.len(), 5, "{:?}", search.refused);
+    let search = bucket.latest_pointer_from(&keys, "demo", 3).await.unwrap();
+    assert!(search.latest.is_none());
+    let search = bucket.latest_pointer_from(&keys, "demo", 2).await.unwrap();
+    assert_eq!(search.latest.unwrap().content().sequence, 2);
+
+    let at = |sequence| bucket.pointer_at(sequence, &keys, "demo");
+    assert_eq!(at(1).await.unwrap().unwrap().content(), &pointer(1, "demo"));
+    assert!(at(3).await.unwrap().is_none() && at(99).await.unwrap().is_none());
+}
+
+async fn one_of_many_wins(bucket: &Bucket, key: &LocalKey) {
+    let start = std::sync::Arc::new(tokio::sync::Barrier::new(6));
+    let mut racers = tokio::task::JoinSet::new();
+    for racer in 0..6 {
+        let (bucket, start) = (bucket.clone(), std::sync::Arc::clone(&start));
+        let reason = format!("racer {racer}");
+        let envelope = key.sign_pointer(&Pointer { reason, ..pointer(2, "demo") });
+        racers.spawn(async move {
+            start.wait().await;
+            bucket.create_pointer(2, &envelope).await
+        });
+    }
+    let results = racers.join_all().await;
+    let lost = results.iter().filter(|r| matches!(r, Err(StoreError::Taken(_)))).count();
+    assert_eq!((results.iter().filter(|r| r.is_ok()).count(), lost), (1, 5), "{results:?}");
+}

@@ -1,0 +1,4 @@
+//! The door to object stores, against real ones.
+
+mod conformance;
+mod s3;
