@@ -1,0 +1,249 @@
+//! The data of a large project and the requests of its users, all from one seed.
+
+#![expect(clippy::cast_possible_truncation, reason = "random bits are cut to size on purpose")]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use landbridge_core::Digest;
+use landbridge_core::client_address::{
+    ClientNetwork, ForwardedHeader, TrustedProxies, client_address,
+};
+use landbridge_core::digest::Algorithm;
+use landbridge_core::place::{PlaceId, Places, PrefixMap, RangeFormat, RangeSet};
+use landbridge_core::presence::{PresenceBuilder, PresenceIndex};
+use landbridge_core::request::{Request, parse};
+use landbridge_core::route::{Candidate, Reason, RoutingTable, StickyKey, Tier};
+use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
+
+pub(crate) const COPIES: usize = 24;
+const PREFIXES: usize = 20_000;
+const OBJECTS: usize = 500_000;
+const REGIONS: usize = 60;
+const REPOSITORIES: usize = 500;
+const REQUESTS: usize = 1 << 15;
+
+/// The proxy that all requests come through.
+const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// How many of 7,808 IPv4 prefixes have which length, from /11, in AWS's file of July 2026.
+const IPV4_LENGTHS: [u32; 22] = [
+    2, 11, 27, 61, 193, 380, 62, 98, 47, 128, 207, 478, 543, 1757, 257, 496, 310, 316, 491, 189,
+    501, 1254,
+];
+
+/// One request: what comes over the wire, and what the parts of a decision are given.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) forwarded_for: String,
+    pub(crate) path: String,
+    pub(crate) address: IpAddr,
+    pub(crate) place: PlaceId,
+    pub(crate) network: ClientNetwork,
+    pub(crate) repository: String,
+    pub(crate) digest: Digest,
+}
+
+/// Everything that a front knows.
+pub(crate) struct Scene {
+    pub(crate) asks: Vec<Ask>,
+    pub(crate) ranges: RangeSet,
+    pub(crate) places: Places,
+    pub(crate) objects: Vec<(Digest, u64, CopySet)>,
+    pub(crate) weights: [u16; MAX_COPIES],
+    pub(crate) routes: RoutingTable,
+    prefixes: PrefixMap,
+    presence: PresenceIndex,
+    trusted: TrustedProxies,
+    bases: Vec<String>,
+}
+
+impl Scene {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let csv = ranges(&mut random);
+        let ranges = RangeSet::parse(RangeFormat::Csv, csv.as_bytes(), None).expect("plain CSV");
+        let mut places = Places::default();
+        let prefixes = PrefixMap::build(&mut places, [&ranges]).expect("few places");
+        let objects = objects(&mut random);
+        let mut presence = PresenceBuilder::with_capacity(objects.len());
+        for (digest, size, copies) in &objects {
+            presence.add(digest, *size, *copies);
+        }
+        let weights = std::array::from_fn(|copy| [1, 2, 4][copy % 3]);
+        let trusted = TrustedProxies::Cidrs(vec!["127.0.0.0/8".parse().expect("a network")]);
+        let bases =
+            (0..COPIES).map(|copy| format!("https://mirror-{copy}.example.org/containers/images/"));
+        let mut scene = Self {
+            asks: Vec::new(),
+            routes: routes(&places, weights),
+            presence: presence.build(),
+            bases: bases.collect(),
+            ranges,
+            places,
+            objects,
+            weights,
+            prefixes,
+            trusted,
+        };
+        scene.asks = (0..REQUESTS).map(|_| scene.ask(&mut random)).collect();
+        scene
+    }
+
+    /// Who asks.
+    pub(crate) fn locate(&self, ask: &Ask) -> (PlaceId, ClientNetwork) {
+        let line = [ask.forwarded_for.as_bytes()];
+        let client = client_address(PROXY, ForwardedHeader::XForwardedFor, line, &self.trusted);
+        (self.prefixes.locate(client), ClientNetwork::of(client))
+    }
+
+    /// From which copy.
+    pub(crate) fn route(
+        &self,
+        place: PlaceId,
+        network: ClientNetwork,
+        repository: &str,
+        digest: &Digest,
+    ) -> Option<Candidate> {
+        let presence = self.presence.get(digest)?;
+        let key = StickyKey::new(network.key(), repository);
+        self.routes.candidates(place, key, presence.copies, CopySet::ALL).next()
+    }
+
+    /// A whole decision.
+    pub(crate) fn decide(&self, ask: &Ask) -> Option<Candidate> {
+        let (place, network) = self.locate(ask);
+        match parse(&ask.path, None) {
+            Ok(Request::Blob { repository, digest }) => {
+                self.route(place, network, repository, &digest)
+            }
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Writes where the client is sent to. Returns its length.
+    pub(crate) fn write_location(&self, to: Candidate, ask: &Ask, out: &mut Vec<u8>) -> usize {
+        out.clear();
+        out.extend_from_slice(self.bases[to.copy.index()].as_bytes());
+        ask.digest.append_to(b':', out);
+        out.len()
+    }
+
+    /// Whether clients at `place` are served by its own copy or a neighbour.
+    pub(crate) fn has_own_tiers(&self, place: PlaceId) -> bool {
+        self.routes.tiers(place) != self.routes.tiers(PlaceId::UNKNOWN)
+    }
+
+    fn ask(&self, random: &mut Random) -> Ask {
+        // Half of the clients are in a cloud, half are at home.
+        let address = if random.below(2) == 0 {
+            let at = random.below(self.ranges.len());
+            let prefix = self.ranges.iter().nth(at).map_or(PROXY, |(prefix, _)| prefix.addr());
+            inside(prefix, random)
+        } else {
+            IpAddr::V4(Ipv4Addr::from_bits(random.next() as u32 | 1 << 30))
+        };
+        let (digest, ..) = self.objects[random.below(self.objects.len())];
+        let repository = format!("group-{}/image-{}", random.below(20), random.below(REPOSITORIES));
+        Ask {
+            forwarded_for: address.to_string(),
+            path: format!("/v2/{repository}/blobs/{digest}"),
+            address,
+            place: self.prefixes.locate(address),
+            network: ClientNetwork::of(address),
+            repository,
+            digest,
+        }
+    }
+}
+
+/// An address near the beginning of a prefix.
+fn inside(start: IpAddr, random: &mut Random) -> IpAddr {
+    match start {
+        IpAddr::V4(start) => Ipv4Addr::from_bits(start.to_bits() | random.below(16) as u32).into(),
+        IpAddr::V6(start) => {
+            Ipv6Addr::from_bits(start.to_bits() | u128::from(random.next())).into()
+        }
+    }
+}
+
+/// Prefixes as clouds have them: many lengths, crowded into few parts of the address space.
+fn ranges(random: &mut Random) -> String {
+    let total: u32 = IPV4_LENGTHS.iter().sum();
+    let mut lines = std::collections::BTreeSet::new();
+    while lines.len() < PREFIXES {
+        let region = random.below(REGIONS);
+        let line = if random.below(5) == 0 {
+            let length = [36, 40, 40, 40, 48, 56][random.below(6)];
+            let address = 0x2600_u128 << 112 | u128::from(random.next()) << 48;
+            let address = Ipv6Addr::from_bits(address >> (128 - length) << (128 - length));
+            format!("{address}/{length}")
+        } else {
+            let mut pick = random.below(total as usize) as u32;
+            let length = 11
+                + IPV4_LENGTHS
+                    .iter()
+                    .position(|&count| match pick.checked_sub(count) {
+                        Some(rest) => {
+                            pick = rest;
+                            false
+                        }
+                        None => true,
+                    })
+                    .unwrap_or_default();
+            let block = [3, 13, 18, 34, 35, 52, 54, 99][random.below(8)];
+            let address = block << 24 | random.next() as u32 >> 8;
+            let address = Ipv4Addr::from_bits(address >> (32 - length) << (32 - length));
+            format!("{address}/{length}")
+        };
+        lines.insert(format!("{line},{},region-{region}\n", ["aws", "gcp", "azure"][region % 3]));
+    }
+    lines.into_iter().collect()
+}
+
+/// Objects that most copies have.
+fn objects(random: &mut Random) -> Vec<(Digest, u64, CopySet)> {
+    let every = (1_u32 << COPIES) - 1;
+    let object = |_| {
+        let hash: Vec<u8> = (0..4).flat_map(|_| random.next().to_le_bytes()).collect();
+        let digest = Digest::from_hash(Algorithm::Sha256, &hash).expect("32 bytes");
+        let lacking =
+            if random.below(4) == 0 { random.next() as u32 & random.next() as u32 } else { 0 };
+        (digest, random.next() >> 40, CopySet::from_bits(every & !lacking))
+    };
+    (0..OBJECTS).map(object).collect()
+}
+
+/// A third of the regions have a copy of their own, a third have neighbours; everybody else and
+/// everything else has the weighted default.
+fn routes(places: &Places, weights: [u16; MAX_COPIES]) -> RoutingTable {
+    let default = Tier { copies: CopySet::from_bits((1 << COPIES) - 1), reason: Reason::Default };
+    let mut routes = RoutingTable::new(vec![default], weights);
+    let copies = |list: &[usize]| list.iter().filter_map(|&at| CopyId::new(at % COPIES)).collect();
+    for (n, (place, _)) in places.iter().enumerate() {
+        let own = Tier { copies: copies(&[n]), reason: Reason::SameRegion };
+        let near = Tier { copies: copies(&[n + 1, n + 2]), reason: Reason::Neighbour };
+        match n % 3 {
+            0 => routes.set(place, vec![own, near, default]),
+            1 => routes.set(place, vec![near, default]),
+            _ => {}
+        }
+    }
+    routes
+}
+
+/// `SplitMix64`.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
