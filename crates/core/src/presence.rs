@@ -1,8 +1,10 @@
 //! The presence index: which copy holds an object, and how large it is, in one look-up.
 //!
 //! Half a million objects take 21 MiB: one array of packed entries, sorted by hash, and a table of
-//! where each 16-bit prefix begins. A look-up touches the table and a handful of neighbouring
+//! where each 16-bit prefix begins. A look-up touches the table and one or two neighbouring
 //! entries. Entries are sorted in place, so that building needs no second copy.
+
+use std::cmp::Ordering;
 
 use crate::digest::{Algorithm, Digest};
 use crate::topology::{CopyId, CopySet};
@@ -153,7 +155,7 @@ impl<const N: usize> Section<N> {
         // 2^31 entries would be 88 GiB, so that a number always fits beside the algorithm's bit.
         let mut starts = vec![0_u32; (1 << 16) + 1];
         for entry in &entries {
-            starts[usize::from(prefix(&entry.hash)) + 1] += 1;
+            starts[usize::from(prefix_and_next(&entry.hash).0) + 1] += 1;
         }
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
@@ -162,19 +164,29 @@ impl<const N: usize> Section<N> {
     }
 
     fn find(&self, hash: &[u8]) -> Option<u32> {
-        let prefix = usize::from(prefix(hash));
-        let (start, end) = (*self.starts.get(prefix)?, *self.starts.get(prefix + 1)?);
+        let (prefix, next) = prefix_and_next(hash);
+        let (start, end) =
+            (*self.starts.get(usize::from(prefix))?, *self.starts.get(usize::from(prefix) + 1)?);
         let bucket = self.entries.get(start as usize..end as usize)?;
-        let at = bucket.binary_search_by(|entry| entry.hash.as_slice().cmp(hash)).ok()?;
+        // Hashes are spread evenly, so their next bits tell where in the bucket they are: there or
+        // one beside. Halving would wait for memory once more at each step.
+        let mut at = (bucket.len() * usize::from(next)) >> 16;
+        let first = bucket.get(at)?.hash.as_slice().cmp(hash);
+        let mut order = first;
+        while order == first && order != Ordering::Equal {
+            at = if order == Ordering::Less { at + 1 } else { at.checked_sub(1)? };
+            order = bucket.get(at)?.hash.as_slice().cmp(hash);
+        }
         // `at` is inside a bucket whose bounds are `u32`.
-        u32::try_from(at).ok().map(|at| start + at)
+        u32::try_from(at).ok().filter(|_| order == Ordering::Equal).map(|at| start + at)
     }
 }
 
-fn prefix(hash: &[u8]) -> u16 {
+/// The first 16 bits of a hash, and the 16 bits after them.
+fn prefix_and_next(hash: &[u8]) -> (u16, u16) {
     match hash {
-        [high, low, ..] => u16::from_be_bytes([*high, *low]),
-        _ => 0,
+        [a, b, c, d, ..] => (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])),
+        _ => (0, 0),
     }
 }
 
@@ -213,6 +225,28 @@ mod tests {
         let index = PresenceBuilder::default().build();
         assert!(index.is_empty());
         assert_eq!(index.get(&Digest::sha256_of(b"x")), None);
+    }
+
+    #[test]
+    fn objects_that_crowd_one_bucket_are_all_found_and_nothing_between_them_is() {
+        let digest = |third: u8, last: u8| {
+            let mut hash = [0x77; 32];
+            (hash[2], hash[31]) = (third, last);
+            Digest::from_hash(Algorithm::Sha256, &hash).unwrap()
+        };
+        let mut builder = PresenceBuilder::default();
+        // Unevenly spread, so that the first guess is wrong by many.
+        for third in (0..40).chain(250..=255) {
+            builder.add(&digest(third, 1), third.into(), CopySet::ALL);
+        }
+        let index = builder.build();
+        for third in 0..=255 {
+            let expected = !(40..250).contains(&third);
+            let found = index.get(&digest(third, 1)).map(|presence| presence.size);
+            assert_eq!(found, expected.then_some(third.into()), "{third}");
+            assert_eq!(index.get(&digest(third, 0)), None, "{third}");
+            assert_eq!(index.get(&digest(third, 2)), None, "{third}");
+        }
     }
 
     proptest! {
