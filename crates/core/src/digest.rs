@@ -102,12 +102,14 @@ impl Digest {
             return Err(malformed());
         }
         let mut bytes = [0; 64];
+        let mut seen = 0;
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let (high, low) = (nibble(pair[0]), nibble(pair[1]));
-            if (high | low) > 0x0f {
-                return Err(malformed());
-            }
+            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+            seen |= high | low;
             *byte = high << 4 | low;
+        }
+        if seen == NO_NIBBLE {
+            return Err(malformed());
         }
         Ok(Self { algorithm, bytes })
     }
@@ -194,14 +196,19 @@ const fn hex_pairs() -> [[u8; 2]; 256] {
 
 static HEX_PAIRS: [[u8; 2]; 256] = hex_pairs();
 
-/// The value of a lower-case hex digit, or 255. Upper case is not allowed in a digest.
-const fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => 0xff,
+/// What stands for a byte that is no digit: all bits, so that one look at the end finds it.
+const NO_NIBBLE: u8 = 0xff;
+
+/// The values of lower-case hex digits. Upper case is not allowed in a digest.
+static NIBBLES: [u8; 256] = {
+    let mut table = [NO_NIBBLE; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    table
+};
 
 /// `algorithm ::= component (separator component)*` of the image specification.
 fn is_algorithm(text: &str) -> bool {
