@@ -132,7 +132,12 @@ impl RoutingTable {
             let draw = mix(key.0 ^ mix(copy.index() as u64 + 1));
             // In (0, 1]: the top 53 bits, never zero.
             let unit = ((draw >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-            let score = -unit.ln() / f64::from(self.weights[copy.index()]);
+            let weight = f64::from(self.weights[copy.index()]);
+            // -ln(u) is never below 1 - u: most draws have lost before it costs a logarithm.
+            if (1.0 - unit) / weight >= best.0 {
+                continue;
+            }
+            let score = -unit.ln() / weight;
             if score < best.0 {
                 best = (score, copy);
             }
