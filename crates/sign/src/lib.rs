@@ -149,6 +149,7 @@ fn public_path(path: &Path) -> PathBuf {
     name.into()
 }
 
+#[derive(Clone, Copy)]
 enum Existing {
     Keep,
     Replace,

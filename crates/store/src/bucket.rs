@@ -58,7 +58,7 @@ impl Bucket {
     /// (`AWS_…`, `GOOGLE_…`, `AZURE_…`); without any, requests are anonymous. Nothing is asked
     /// over the network.
     pub fn open(url: &Url, layout: BucketLayout) -> Result<Self, OpenError> {
-        Self::open_with(url, layout, open::environment())
+        Self::open_with(url, layout, &open::environment())
     }
 
     /// Opens a bucket with these options instead of the environment's, named as there but in
@@ -66,9 +66,9 @@ impl Bucket {
     pub fn open_with(
         url: &Url,
         layout: BucketLayout,
-        options: Vec<(String, String)>,
+        options: &[(String, String)],
     ) -> Result<Self, OpenError> {
-        let opened = open::open(url, &options)?;
+        let opened = open::open(url, options)?;
         Ok(Self(Arc::new(Inner {
             address: url.clone(),
             name: open::display(url).into(),

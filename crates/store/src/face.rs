@@ -117,6 +117,11 @@ impl PublicFace {
         Ok(Self { client, base, layout, timeouts })
     }
 
+    /// The address that stands for the bucket's root, without a trailing slash.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The object's address.
     pub fn url(&self, digest: &Digest) -> String {
         format!("{}/{}", self.base, self.layout.key(digest))

@@ -9,15 +9,23 @@
 mod bucket;
 mod documents;
 mod error;
+mod evidence;
 mod face;
 mod file;
+mod holders;
 mod layout;
+mod mirrors;
 mod open;
+pub mod publish;
+pub mod read;
 mod write;
 
 pub use bucket::{Bucket, ObjectBody};
 pub use documents::{HoldingRead, PointerSearch, ReadHolding};
 pub use error::{Cause, Malformed, OpenError, Place, PutError, StoreError};
+pub use evidence::Evidence;
 pub use face::{FaceBody, FaceError, FaceTimeouts, PublicFace};
+pub use holders::CopyHolding;
 pub use layout::{BucketLayout, UnknownLayout};
+pub use mirrors::MirrorState;
 pub use write::Confirmed;

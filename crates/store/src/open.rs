@@ -33,10 +33,10 @@ pub(crate) struct Opened {
 }
 
 /// An option of a cloud's store, as `object_store` names it, such as `aws_endpoint`.
-pub(crate) type Options = Vec<(String, String)>;
+pub(crate) type Options = [(String, String)];
 
 /// The options that the environment holds.
-pub(crate) fn environment() -> Options {
+pub(crate) fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(key, value)| Some((key.to_str()?.to_owned(), value.to_str()?.to_owned())))
         .filter(|(key, _)| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|p| key.starts_with(p)))

@@ -1,69 +1,110 @@
-//! An S3 server in this process, which checks signatures and checksums.
+//! An S3 server in this process, which checks signatures and checksums, and which can be told to
+//! refuse.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use http::Request;
 use http::header::IF_NONE_MATCH;
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use landbridge_store::{Bucket, BucketLayout};
 use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
+use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 use url::Url;
 
 const KEY: &str = "test-key";
 const SECRET: &str = "test-secret";
 
-/// Serves `directory`, whose subdirectories are buckets; ends with the runtime.
-pub(crate) async fn serve(directory: &Path) -> String {
-    let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory).unwrap());
-    builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
-    let service = builder.build();
-    // As S3 does, and s3s-fs does not: of conditional writes one is done after the other.
-    let conditional = Arc::new(tokio::sync::Mutex::new(()));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            let (service, conditional) = (service.clone(), Arc::clone(&conditional));
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (service, conditional) = (service.clone(), Arc::clone(&conditional));
-                async move {
-                    let is_conditional = request.headers().contains_key(IF_NONE_MATCH);
-                    let _turn = if is_conditional { Some(conditional.lock().await) } else { None };
-                    service.call(request.map(s3s::Body::from)).await
-                }
-            });
-            tokio::spawn(async move {
-                let server = Builder::new(TokioExecutor::new());
-                // A client that goes away in the middle is no failure of the server.
-                let _ = server.serve_connection(TokioIo::new(connection), service).await;
-            });
-        }
-    });
-    format!("http://{address}")
+/// Serves a directory, whose subdirectories are buckets; ends with the runtime.
+pub(crate) struct Server {
+    directory: PathBuf,
+    endpoint: String,
+    gate: Arc<Gate>,
 }
 
-/// A new bucket on the server at `endpoint`.
-pub(crate) fn bucket(
-    directory: &Path,
-    endpoint: &str,
-    name: &str,
-    layout: BucketLayout,
-    prefix: &str,
-) -> Bucket {
-    std::fs::create_dir_all(directory.join(name)).unwrap();
-    let options = [
-        ("aws_endpoint", endpoint),
-        ("aws_region", "us-east-1"),
-        ("aws_access_key_id", KEY),
-        ("aws_secret_access_key", SECRET),
-    ];
-    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
-    let url = Url::parse(&format!("s3://{name}/{prefix}")).unwrap();
-    Bucket::open_with(&url, layout, options).unwrap()
+struct Gate {
+    service: S3Service,
+    /// As S3 does, and s3s-fs does not: of conditional writes one is done after the other.
+    conditional: tokio::sync::Mutex<()>,
+    writes: AtomicI64,
+    reads: AtomicI64,
+}
+
+impl Server {
+    pub(crate) async fn start(directory: &Path) -> Self {
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory).unwrap());
+        builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        let gate = Arc::new(Gate {
+            service: builder.build(),
+            conditional: tokio::sync::Mutex::new(()),
+            writes: AtomicI64::new(i64::MAX),
+            reads: AtomicI64::new(i64::MAX),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(accept(listener, Arc::clone(&gate)));
+        Self { directory: directory.to_owned(), endpoint, gate }
+    }
+
+    /// A new bucket.
+    pub(crate) fn bucket(&self, name: &str, layout: BucketLayout, prefix: &str) -> Bucket {
+        std::fs::create_dir_all(self.directory.join(name)).unwrap();
+        let options = [
+            ("aws_endpoint", &*self.endpoint),
+            ("aws_region", "us-east-1"),
+            ("aws_access_key_id", KEY),
+            ("aws_secret_access_key", SECRET),
+        ];
+        let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let url = Url::parse(&format!("s3://{name}/{prefix}")).unwrap();
+        Bucket::open_with(&url, layout, &options).unwrap()
+    }
+
+    /// Refuses every write after this many.
+    pub(crate) fn allow_writes(&self, count: i64) {
+        self.gate.writes.store(count, Ordering::SeqCst);
+    }
+
+    /// Refuses every read after this many.
+    pub(crate) fn allow_reads(&self, count: i64) {
+        self.gate.reads.store(count, Ordering::SeqCst);
+    }
+}
+
+async fn accept(listener: TcpListener, gate: Arc<Gate>) {
+    while let Ok((connection, _)) = listener.accept().await {
+        let gate = Arc::clone(&gate);
+        let service = service_fn(move |request| {
+            let gate = Arc::clone(&gate);
+            async move { gate.answer(request).await }
+        });
+        tokio::spawn(async move {
+            let server = Builder::new(TokioExecutor::new());
+            // A client that goes away in the middle is no failure of the server.
+            let _ = server.serve_connection(TokioIo::new(connection), service).await;
+        });
+    }
+}
+
+impl Gate {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<s3s::Body>, s3s::HttpError> {
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        let left = if is_read { &self.reads } else { &self.writes };
+        if left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            let mut refusal = Response::new(s3s::Body::empty());
+            *refusal.status_mut() = StatusCode::FORBIDDEN;
+            return Ok(refusal);
+        }
+        let is_conditional = request.headers().contains_key(IF_NONE_MATCH);
+        let _turn = if is_conditional { Some(self.conditional.lock().await) } else { None };
+        self.service.call(request.map(s3s::Body::from)).await
+    }
 }

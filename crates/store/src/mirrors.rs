@@ -1,0 +1,194 @@
+//! The mirrors' part in a release: documents, holdings and copies of the pointer.
+//!
+//! A mirror that fails is left out of the rest of the release and reported. What a mirror was not
+//! confirmed to hold becomes a `lacks` of its holding, never a guess.
+
+use std::collections::BTreeSet;
+
+use landbridge_core::Digest;
+use landbridge_core::generation::Document;
+use landbridge_core::holding::Holding;
+
+use crate::bucket::Bucket;
+use crate::error::StoreError;
+use crate::evidence::Evidence;
+use crate::publish::Mirror;
+
+/// A holding names this many of the latest generations.
+const MOST_GENERATIONS: usize = 64;
+/// A mirror that lacks more than this does not hold a generation in any useful sense.
+const MOST_LACKS: usize = 10_000;
+
+/// How far a mirror came with a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MirrorState {
+    /// It holds the whole generation.
+    Complete,
+    /// It holds the generation but for this many objects, which its holding names.
+    Lacks(usize),
+    /// It failed in the middle or has not got the release before, for this reason. Clients are not
+    /// sent there for what its holding does not name.
+    Behind(String),
+}
+
+/// A mirror on its way through a release.
+#[derive(Debug)]
+pub(crate) struct MirrorWork {
+    mirror: Mirror,
+    /// Why it is left out, if it is.
+    failed: Option<String>,
+    /// Whether it holds the base's generation.
+    has_base: bool,
+    /// Objects that it is not known to hold.
+    missing: BTreeSet<Digest>,
+    /// Objects that it lacked before and holds now.
+    found: BTreeSet<Digest>,
+    lacked: BTreeSet<Digest>,
+}
+
+impl MirrorWork {
+    pub(crate) fn new(mirror: &Mirror) -> Self {
+        Self {
+            mirror: mirror.clone(),
+            failed: None,
+            has_base: false,
+            missing: BTreeSet::new(),
+            found: BTreeSet::new(),
+            lacked: BTreeSet::new(),
+        }
+    }
+
+    fn fail(&mut self, why: impl Into<String>) {
+        self.failed.get_or_insert_with(|| why.into());
+    }
+}
+
+fn working(mirrors: &mut [MirrorWork]) -> impl Iterator<Item = &mut MirrorWork> {
+    mirrors.iter_mut().filter(|work| work.failed.is_none())
+}
+
+pub(crate) async fn put_document(mirrors: &mut [MirrorWork], document: &impl Document) {
+    for work in working(mirrors) {
+        if let Err(error) = work.mirror.bucket.put_document(document).await {
+            work.fail(chain(&error));
+        }
+    }
+}
+
+pub(crate) async fn read_holdings(
+    mirrors: &mut [MirrorWork],
+    catalog: &str,
+    base: Option<&Digest>,
+) {
+    for work in working(mirrors) {
+        match read_holding(&work.mirror.bucket, catalog).await {
+            Ok(holding) => {
+                work.has_base = base.is_some_and(|base| holding.generations.contains(base));
+                work.lacked = holding.lacks.into_iter().collect();
+            }
+            Err(error) => work.fail(chain(&error)),
+        }
+    }
+}
+
+/// The release keeps a repository of the base as it is: only who holds the base holds it.
+pub(crate) fn rely_on_base(mirrors: &mut [MirrorWork]) {
+    for work in working(mirrors).filter(|work| !work.has_base) {
+        work.fail("it does not hold the generation before this one");
+    }
+}
+
+/// The release lists an object.
+pub(crate) fn note(
+    mirrors: &mut [MirrorWork],
+    evidence: &Evidence,
+    digest: &Digest,
+    size: u64,
+    was_listed: bool,
+) {
+    for work in working(mirrors) {
+        let lacked = work.lacked.contains(digest);
+        if evidence.size(&work.mirror.bucket, digest) == Some(size) {
+            if lacked {
+                work.found.insert(*digest);
+            }
+        } else if lacked || !was_listed || !work.has_base {
+            work.missing.insert(*digest);
+            if work.missing.len() > MOST_LACKS {
+                work.fail(format!("it lacks more than {MOST_LACKS} objects"));
+            }
+        }
+    }
+}
+
+/// Lets the mirrors say that they hold `generation`. Holdings are read again, since another
+/// publisher may have changed them meanwhile.
+pub(crate) async fn put_holdings(mirrors: &mut [MirrorWork], catalog: &str, generation: Digest) {
+    for work in working(mirrors) {
+        if let Err(error) = put_holding(work, catalog, generation).await {
+            work.fail(chain(&error));
+        }
+    }
+}
+
+async fn put_holding(
+    work: &MirrorWork,
+    catalog: &str,
+    generation: Digest,
+) -> Result<(), StoreError> {
+    let bucket = &work.mirror.bucket;
+    let before = read_holding(bucket, catalog).await?;
+    let mut after = before.clone();
+    if !after.generations.contains(&generation) {
+        after.generations.push(generation);
+    }
+    let too_many = after.generations.len().saturating_sub(MOST_GENERATIONS);
+    after.generations.drain(..too_many);
+    let lacks: BTreeSet<Digest> = after.lacks.into_iter().chain(work.missing.clone()).collect();
+    after.lacks = lacks.difference(&work.found).copied().collect();
+    if after == before { Ok(()) } else { bucket.put_holding(&after).await }
+}
+
+/// The mirror's holding; an empty one if it has none, or that of another catalog.
+async fn read_holding(bucket: &Bucket, catalog: &str) -> Result<Holding, StoreError> {
+    let found = bucket.get_holding().await?.filter(|holding| holding.catalog == catalog);
+    Ok(found.unwrap_or_else(|| Holding {
+        catalog: catalog.to_owned(),
+        generations: Vec::new(),
+        lacks: Vec::new(),
+    }))
+}
+
+/// Gives every mirror its copy of the pointer, those too that fell behind: names do not depend on
+/// what a mirror holds.
+pub(crate) async fn put_pointer(mirrors: &mut [MirrorWork], sequence: u64, envelope: &[u8]) {
+    for work in mirrors {
+        if let Err(error) = work.mirror.bucket.put_pointer_copy(sequence, envelope).await {
+            work.fail(chain(&error));
+        }
+    }
+}
+
+pub(crate) fn states(mirrors: Vec<MirrorWork>) -> Vec<(String, MirrorState)> {
+    let state = |work: MirrorWork| {
+        let state = match (work.failed, work.missing.len()) {
+            (Some(why), _) => MirrorState::Behind(why),
+            (None, 0) => MirrorState::Complete,
+            (None, count) => MirrorState::Lacks(count),
+        };
+        (work.mirror.name, state)
+    };
+    mirrors.into_iter().map(state).collect()
+}
+
+/// The error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

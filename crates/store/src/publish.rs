@@ -1,0 +1,352 @@
+//! Publishing a release, in five steps that cannot be skipped.
+//!
+//! 1. Write the objects: [`Bucket::put_object`].
+//! 2. Confirm each: the same call, or [`Bucket::confirm`], gives the [`Confirmed`] that
+//!    [`Evidence`] is made of.
+//! 3. [`Publication::write`] the generation.
+//! 4. [`Publication::check`] what was written, by reading it back.
+//! 5. [`Publication::publish`] the pointer.
+//!
+//! Each step takes what only the step before gives. The one atomic moment is the creation of the
+//! pointer in the authority: before it everyone sees the old release, after it the new one. A
+//! crash anywhere leaves at most documents and objects that nothing refers to yet.
+//!
+//! Mirrors never stand in the way of a release: one that cannot be written is reported and, as far
+//! as its holding does not name the new generation, not used for it.
+
+use jiff::Timestamp;
+use landbridge_core::generation::{Repository, RepositoryEntry, Root};
+use landbridge_core::pointer::{Keys, Pointer, Verified, VerifyError};
+use landbridge_core::{Digest, RepositoryName};
+
+use crate::bucket::Bucket;
+use crate::error::StoreError;
+use crate::evidence::Evidence;
+use crate::mirrors::{self, MirrorState, MirrorWork};
+
+/// Where a catalog is published.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The bucket whose pointers count.
+    pub authority: Bucket,
+    /// Buckets that serve the same objects.
+    pub mirrors: Vec<Mirror>,
+    /// The catalog's name.
+    pub catalog: String,
+    /// Whose signatures are believed: a release that they do not cover is not published.
+    pub keys: Keys,
+}
+
+/// A mirror.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    /// Its name in reports.
+    pub name: String,
+    /// Its bucket.
+    pub bucket: Bucket,
+}
+
+/// What is published now. A release is a change of it.
+#[derive(Debug, Clone)]
+pub struct Base {
+    pointer: Option<Verified<Pointer>>,
+    root: Root,
+    generation: Option<Digest>,
+    next: Option<u64>,
+    refused: Vec<String>,
+}
+
+impl Base {
+    /// The pointer in force; none before the first release.
+    pub fn pointer(&self) -> Option<&Verified<Pointer>> {
+        self.pointer.as_ref()
+    }
+
+    /// The root of the generation in force; empty before the first release.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Pointers that lie in the authority and are not believed: a sentence for each.
+    pub fn refused(&self) -> &[String] {
+        &self.refused
+    }
+
+    pub(crate) fn generation(&self) -> Option<&Digest> {
+        self.generation.as_ref()
+    }
+
+    pub(crate) fn entry(&self, name: &RepositoryName) -> Option<&RepositoryEntry> {
+        let at = self.root.repositories.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
+        self.root.repositories.get(at)
+    }
+}
+
+/// What a release changes.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Repositories as they shall be, whole. All others stay as they are.
+    pub put: Vec<Repository>,
+    /// Repositories that shall no longer be.
+    pub remove: Vec<RepositoryName>,
+}
+
+/// The signed act itself.
+pub struct Act<'a> {
+    /// The moment of publication.
+    pub now: Timestamp,
+    /// When the pointer begins to alarm.
+    pub expires: Timestamp,
+    /// Why, for people.
+    pub reason: &'a str,
+    /// Makes the envelope.
+    pub sign: Signer<'a>,
+}
+
+/// Makes the signed envelope of a pointer.
+pub type Signer<'a> = &'a (dyn Fn(&Pointer) -> Vec<u8> + Sync);
+
+/// A generation that lies in the authority, unchecked. Nothing refers to it.
+#[derive(Debug)]
+pub struct Written {
+    pub(crate) base: Base,
+    pub(crate) generation: Digest,
+    pub(crate) evidence: Evidence,
+    mirrors: Vec<MirrorWork>,
+}
+
+impl Written {
+    /// The digest of the generation's root.
+    pub fn generation(&self) -> &Digest {
+        &self.generation
+    }
+
+    /// True if this generation is the one that is published already.
+    pub fn is_unchanged(&self) -> bool {
+        self.base.generation.as_ref() == Some(&self.generation)
+    }
+}
+
+/// A generation that was read back, and all of whose objects are confirmed in the authority.
+#[derive(Debug)]
+pub struct Checked {
+    base: Base,
+    generation: Digest,
+    mirrors: Vec<MirrorWork>,
+}
+
+/// A release.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The pointer that is now in force.
+    pub pointer: Verified<Pointer>,
+    /// How far each mirror came with it, in the order of the mirrors.
+    pub mirrors: Vec<(String, MirrorState)>,
+}
+
+/// Why a release was not published. The one before it is still in force.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Somebody else was faster: start again from the new base.
+    #[error("pointer {sequence} was published by somebody else meanwhile: start again from it")]
+    Conflict {
+        /// The sequence that was taken.
+        sequence: u64,
+    },
+    /// An object is listed that was not confirmed.
+    #[error(
+        "repository `{repository}` lists {digest} of {size} bytes, which was not confirmed in {bucket}"
+    )]
+    Unconfirmed {
+        /// The repository.
+        repository: RepositoryName,
+        /// The object.
+        digest: Digest,
+        /// The size that is listed.
+        size: u64,
+        /// The authority.
+        bucket: String,
+    },
+    /// What was read back is not what was written.
+    #[error("generation {generation} is wrong in {bucket}: {what}")]
+    Inconsistent {
+        /// The generation.
+        generation: Digest,
+        /// The authority.
+        bucket: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The signature is none that a front would believe.
+    #[error("the new pointer would not be believed: is the signing key one of the trusted ones?")]
+    NotBelieved(#[source] VerifyError),
+    /// The signer signed something else than it was given.
+    #[error("the signer signed another pointer than the one that it was given")]
+    OtherPointer,
+    /// A pointer with the highest number that there is stands in the way.
+    #[error("no sequence is left above the pointers in {bucket}: remove those that are not valid")]
+    NoSequence {
+        /// The authority.
+        bucket: String,
+    },
+    /// The authority failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Publication {
+    /// What is published now.
+    pub async fn base(&self) -> Result<Base, PublishError> {
+        let search = self.authority.latest_pointer(&self.keys, &self.catalog).await?;
+        let generation = search.latest.as_ref().map(|pointer| pointer.content().generation);
+        let root = match &generation {
+            Some(generation) => self.authority.get_document(generation).await?,
+            None => Root::new(Vec::new()),
+        };
+        let next = search.highest_taken.unwrap_or(0).checked_add(1);
+        Ok(Base { pointer: search.latest, root, generation, next, refused: search.refused })
+    }
+
+    /// A repository as it is published now.
+    pub async fn repository(
+        &self,
+        base: &Base,
+        name: &RepositoryName,
+    ) -> Result<Option<Repository>, PublishError> {
+        match base.entry(name) {
+            Some(entry) => Ok(Some(self.authority.get_document(&entry.digest).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Steps three to five at once.
+    pub async fn release(
+        &self,
+        base: Base,
+        changes: Changes,
+        evidence: Evidence,
+        act: &Act<'_>,
+    ) -> Result<Published, PublishError> {
+        let written = self.write(base, changes, evidence).await?;
+        self.publish(self.check(written).await?, act).await
+    }
+
+    /// Step three: writes the documents of the new generation, those that changed only.
+    pub async fn write(
+        &self,
+        base: Base,
+        changes: Changes,
+        evidence: Evidence,
+    ) -> Result<Written, PublishError> {
+        let mut mirrors: Vec<_> = self.mirrors.iter().map(MirrorWork::new).collect();
+        let kept = |entry: &&RepositoryEntry| {
+            !changes.remove.contains(&entry.name)
+                && !changes.put.iter().any(|put| put.name == entry.name)
+        };
+        let mut entries: Vec<_> = base.root.repositories.iter().filter(kept).cloned().collect();
+        for repository in changes.put {
+            let repository = repository.sorted();
+            let digest = self.authority.put_document(&repository).await?;
+            mirrors::put_document(&mut mirrors, &repository).await;
+            let size = landbridge_core::generation::Document::encode(&repository).len() as u64;
+            entries.push(RepositoryEntry { digest, name: repository.name, size });
+        }
+        let root = Root::new(entries);
+        let generation = self.authority.put_document(&root).await?;
+        mirrors::put_document(&mut mirrors, &root).await;
+        Ok(Written { base, generation, evidence, mirrors })
+    }
+
+    /// Step four: reads the generation back. Every object that it lists must be confirmed in the
+    /// authority, now or by the base; what mirrors lack is noted. At most two repositories'
+    /// documents are in memory at a time.
+    pub async fn check(&self, written: Written) -> Result<Checked, PublishError> {
+        let Written { base, generation, evidence, mut mirrors } = written;
+        let root: Root = self.authority.get_document(&generation).await?;
+        mirrors::read_holdings(&mut mirrors, &self.catalog, base.generation()).await;
+        for entry in &root.repositories {
+            let before = base.entry(&entry.name);
+            if before.is_some_and(|before| before.digest == entry.digest) {
+                mirrors::rely_on_base(&mut mirrors);
+                continue;
+            }
+            let inconsistent = |what| PublishError::Inconsistent {
+                generation,
+                bucket: self.authority.name().to_owned(),
+                what,
+            };
+            let repository: Repository = self.authority.get_document(&entry.digest).await?;
+            if repository.name != entry.name {
+                let (is, should) = (&repository.name, &entry.name);
+                return Err(inconsistent(format!("the document of `{should}` is that of `{is}`")));
+            }
+            let before: Option<Repository> = match before {
+                Some(before) => Some(self.authority.get_document(&before.digest).await?),
+                None => None,
+            };
+            for (digest, size) in listed(&repository) {
+                let was_listed = before.as_ref().is_some_and(|b| lists(b, &digest, size));
+                if !was_listed && evidence.size(&self.authority, &digest) != Some(size) {
+                    return Err(PublishError::Unconfirmed {
+                        repository: repository.name.clone(),
+                        digest,
+                        size,
+                        bucket: self.authority.name().to_owned(),
+                    });
+                }
+                mirrors::note(&mut mirrors, &evidence, &digest, size, was_listed);
+            }
+        }
+        Ok(Checked { base, generation, mirrors })
+    }
+
+    /// Step five: makes the generation the one that is in force, if nobody was faster.
+    ///
+    /// Mirrors say that they hold it before it is in force, so that no download has to wait for
+    /// their word; they get their copies of the pointer after it.
+    pub async fn publish(
+        &self,
+        checked: Checked,
+        act: &Act<'_>,
+    ) -> Result<Published, PublishError> {
+        let Checked { base, generation, mut mirrors } = checked;
+        let bucket = || self.authority.name().to_owned();
+        let sequence = base.next.ok_or_else(|| PublishError::NoSequence { bucket: bucket() })?;
+        let pointer = Pointer {
+            catalog: self.catalog.clone(),
+            expires: act.expires,
+            generation,
+            issued: act.now,
+            previous: base.pointer.as_ref().map(|pointer| *pointer.envelope()),
+            reason: act.reason.to_owned(),
+            sequence,
+        };
+        let envelope = (act.sign)(&pointer);
+        let signed = self.keys.verify(&envelope).map_err(PublishError::NotBelieved)?;
+        if *signed.content() != pointer {
+            return Err(PublishError::OtherPointer);
+        }
+        self.authority.probe_create().await?;
+        mirrors::put_holdings(&mut mirrors, &self.catalog, generation).await;
+        match self.authority.create_pointer(sequence, &envelope).await {
+            Err(StoreError::Taken(_)) => return Err(PublishError::Conflict { sequence }),
+            created => created?,
+        }
+        // A slower publisher may have replaced a holding by what it knew before this release.
+        mirrors::put_holdings(&mut mirrors, &self.catalog, generation).await;
+        mirrors::put_pointer(&mut mirrors, sequence, &envelope).await;
+        Ok(Published { pointer: signed, mirrors: mirrors::states(mirrors) })
+    }
+}
+
+fn listed(repository: &Repository) -> impl Iterator<Item = (Digest, u64)> {
+    let manifests = repository.manifests.iter().map(|entry| (entry.digest, entry.size));
+    manifests.chain(repository.objects.iter().map(|entry| (entry.digest, entry.size)))
+}
+
+fn lists(repository: &Repository, digest: &Digest, size: u64) -> bool {
+    let objects = &repository.objects;
+    let object = objects.binary_search_by_key(digest, |entry| entry.digest);
+    repository.manifest(digest).is_some_and(|entry| entry.size == size)
+        || object.is_ok_and(|at| objects.get(at).is_some_and(|entry| entry.size == size))
+}

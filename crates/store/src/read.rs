@@ -1,0 +1,285 @@
+//! Following releases: what a front polls.
+//!
+//! A poll looks for a newer pointer in the authority and asks each copy what it holds. Only if
+//! either changed are generations read, and then one repository's document at a time: what is in
+//! memory besides the new catalog is that document. Documents that several generations share are
+//! read once.
+//!
+//! Invariant: what is [`Loaded`] was signed, is not older than what was loaded before, and never is
+//! another pointer with the same sequence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use landbridge_core::Digest;
+use landbridge_core::catalog::{Catalog, CatalogBuilder, CatalogTooLarge};
+use landbridge_core::generation::{Repository, RepositoryEntry, Root};
+use landbridge_core::pointer::{Keys, Pointer, Succession, Verified, succession};
+use landbridge_core::topology::{CopyId, CopySet};
+
+use crate::bucket::Bucket;
+use crate::error::StoreError;
+use crate::face::PublicFace;
+use crate::holders::{self, CopyHolding};
+use crate::mirrors::chain;
+
+/// In a generation's documents an object takes about this many bytes: enough to reserve memory
+/// once instead of growing by doubling.
+const BYTES_OF_AN_OBJECT: u64 = 160;
+
+/// Follows the releases of one catalog.
+#[derive(Debug, Clone)]
+pub struct CatalogReader {
+    /// The bucket whose pointers count.
+    pub authority: Bucket,
+    /// The catalog that its pointers must name.
+    pub catalog: String,
+    /// Whose signatures are believed.
+    pub keys: Keys,
+    /// How many releases before the current one keep their digests answerable.
+    pub retain: usize,
+    /// The mirrors, and where their holdings are read.
+    pub copies: Vec<(CopyId, HoldingSource)>,
+    /// The copy that holds everything that is published, without a holding.
+    pub origin: CopyId,
+    /// How long one copy may take to say what it holds.
+    pub holding_timeout: Duration,
+}
+
+/// Where a copy's holding is read.
+#[derive(Debug, Clone)]
+pub enum HoldingSource {
+    /// In the bucket itself.
+    Bucket(Bucket),
+    /// As clients see it.
+    Face(PublicFace),
+}
+
+/// What a front answers from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The pointer in force.
+    pub pointer: Verified<Pointer>,
+    /// Names and objects of the current and the retained generations.
+    pub catalog: Arc<Catalog>,
+    /// What each copy says that it holds, in the order of [`CatalogReader::copies`].
+    pub holdings: Vec<CopyHolding>,
+    /// What was refused, missing or failing: a sentence for each.
+    pub notes: Vec<String>,
+}
+
+/// What a poll found.
+#[derive(Debug)]
+pub enum Poll {
+    /// Nothing that changes an answer, but perhaps something to warn of: what was refused,
+    /// missing or failing, a sentence for each.
+    Unchanged(Vec<String>),
+    /// Another pointer, or other holdings.
+    New(Box<Loaded>),
+}
+
+/// Why nothing was loaded. What was loaded before stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing was published yet, or nothing that is believed.
+    #[error("{bucket} has no valid pointer of catalog `{catalog}`{}", listed(refused))]
+    NoPointer {
+        /// The authority.
+        bucket: String,
+        /// The catalog.
+        catalog: String,
+        /// What was found and refused: a sentence for each.
+        refused: Vec<String>,
+    },
+    /// The authority fails, or the current generation is damaged in it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// More than a front can hold.
+    #[error(transparent)]
+    TooLarge(#[from] CatalogTooLarge),
+}
+
+fn listed(refused: &[String]) -> String {
+    refused.iter().flat_map(|why| ["; ", why]).collect()
+}
+
+impl CatalogReader {
+    /// Looks for a newer pointer and for other holdings than those of `current`.
+    ///
+    /// Without news that costs one list and one small read in the authority and one conditional
+    /// read for each copy. A copy that fails keeps the holding that it had; one without a holding
+    /// holds nothing.
+    pub async fn poll(&self, current: Option<&Loaded>) -> Result<Poll, ReadError> {
+        let mut notes = Vec::new();
+        let (pointer, holdings) = futures::future::join(
+            self.find_pointer(current.map(|loaded| &loaded.pointer)),
+            holders::ask(&self.copies, current.map(|l| &*l.holdings), self.holding_timeout),
+        )
+        .await;
+        let (pointer, refused) = pointer?;
+        notes.extend(refused);
+        let holdings = holders::noted(holdings, &self.catalog, &mut notes);
+        if let Some(current) = current
+            && current.pointer == pointer
+            && CopyHolding::same(&current.holdings, &holdings)
+        {
+            return Ok(Poll::Unchanged(notes));
+        }
+        let catalog = Arc::new(self.load(&pointer, &holdings, &mut notes).await?);
+        Ok(Poll::New(Box::new(Loaded { pointer, catalog, holdings, notes })))
+    }
+
+    /// The pointer to be in force from now on, and what was refused instead.
+    async fn find_pointer(
+        &self,
+        current: Option<&Verified<Pointer>>,
+    ) -> Result<(Verified<Pointer>, Vec<String>), ReadError> {
+        let lowest = current.map_or(0, |pointer| pointer.content().sequence);
+        let search = self.authority.latest_pointer_from(&self.keys, &self.catalog, lowest).await?;
+        let mut refused = search.refused;
+        let bucket = self.authority.name();
+        let Some(found) = search.latest else {
+            let Some(current) = current else {
+                let (bucket, catalog) = (bucket.to_owned(), self.catalog.clone());
+                return Err(ReadError::NoPointer { bucket, catalog, refused });
+            };
+            refused.push(format!("{bucket} has lost pointer {lowest}, which stays in force here"));
+            return Ok((current.clone(), refused));
+        };
+        let sequence = found.content().sequence;
+        match (succession(&self.catalog, current, &found), current) {
+            (Succession::Newer | Succession::Same, _) | (_, None) => Ok((found, refused)),
+            (Succession::Equivocation, Some(current)) => {
+                refused.push(format!(
+                    "{bucket} has another pointer {sequence} than before, signed by the same keys: \
+                     somebody publishes two histories; the first one stays in force"
+                ));
+                Ok((current.clone(), refused))
+            }
+            (Succession::Older | Succession::OtherCatalog, Some(current)) => {
+                refused.push(format!("{bucket} offers pointer {sequence}, which is not newer"));
+                Ok((current.clone(), refused))
+            }
+        }
+    }
+
+    /// Builds the catalog of the pointer's generation and the retained ones before it.
+    async fn load(
+        &self,
+        pointer: &Verified<Pointer>,
+        holdings: &[CopyHolding],
+        notes: &mut Vec<String>,
+    ) -> Result<Catalog, ReadError> {
+        let generations = self.generations(pointer, notes).await?;
+        let mut documents = Documents::default();
+        let mut expected_bytes = 0;
+        for (generation, root) in generations {
+            let copies = holders::of(&generation, holdings).with(self.origin);
+            if documents.current.is_none() {
+                documents.current = Some(generation);
+                expected_bytes = root.repositories.iter().map(|entry| entry.size).sum::<u64>();
+            }
+            let is_current = documents.current == Some(generation);
+            for entry in &root.repositories {
+                documents.add(entry, copies, is_current);
+            }
+        }
+        let expected = usize::try_from(expected_bytes / BYTES_OF_AN_OBJECT).unwrap_or_default();
+        let mut builder = CatalogBuilder::with_capacity(expected);
+        for (digest, document) in documents.by_digest {
+            let repository: Repository = match self.authority.get_document(&digest).await {
+                Ok(repository) => repository,
+                Err(error) if document.is_current => return Err(error.into()),
+                Err(error) => {
+                    notes.push(format!("a retained generation is not whole: {}", chain(&error)));
+                    continue;
+                }
+            };
+            if document.is_current {
+                builder.add_current(repository, document.copies)?;
+            } else {
+                builder.add_retained(repository, document.copies)?;
+            }
+        }
+        for held in holdings {
+            for digest in held.lacks() {
+                builder.lack(held.copy, *digest);
+            }
+        }
+        Ok(builder.build()?)
+    }
+
+    /// The roots of the current and the retained generations, the current one first, each once.
+    async fn generations(
+        &self,
+        pointer: &Verified<Pointer>,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<(Digest, Root)>, ReadError> {
+        let current = pointer.content().generation;
+        let mut roots = vec![(current, self.authority.get_document::<Root>(&current).await?)];
+        let mut last = pointer.clone();
+        for _ in 0..self.retain {
+            let Some(previous) = last.content().previous else { break };
+            let Some(before) = self.pointer_before(&last, previous, notes).await? else { break };
+            let generation = before.content().generation;
+            last = before;
+            if roots.iter().any(|(known, _)| *known == generation) {
+                continue;
+            }
+            match self.authority.get_document::<Root>(&generation).await {
+                Ok(root) => roots.push((generation, root)),
+                Err(error) => {
+                    notes.push(format!("a retained generation is not readable: {}", chain(&error)));
+                }
+            }
+        }
+        Ok(roots)
+    }
+
+    /// The pointer that `last` names as the one before it. Numbers may have been skipped, where
+    /// something invalid lay in the way.
+    async fn pointer_before(
+        &self,
+        last: &Verified<Pointer>,
+        previous: Digest,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Verified<Pointer>>, ReadError> {
+        const MOST_SKIPPED: u64 = 64;
+        let from = last.content().sequence;
+        for sequence in (from.saturating_sub(MOST_SKIPPED)..from).rev() {
+            let pointer = self.authority.pointer_at(sequence, &self.keys, &self.catalog).await?;
+            if let Some(pointer) = pointer {
+                if *pointer.envelope() == previous {
+                    return Ok(Some(pointer));
+                }
+                break;
+            }
+        }
+        notes.push(format!(
+            "the pointer before {from} is not to be found: its release is forgotten"
+        ));
+        Ok(None)
+    }
+}
+
+/// The repositories' documents of several generations, each once.
+#[derive(Default)]
+struct Documents {
+    current: Option<Digest>,
+    by_digest: BTreeMap<Digest, Needed>,
+}
+
+struct Needed {
+    copies: CopySet,
+    is_current: bool,
+}
+
+impl Documents {
+    fn add(&mut self, entry: &RepositoryEntry, copies: CopySet, is_current: bool) {
+        let none = Needed { copies: CopySet::EMPTY, is_current: false };
+        let needed = self.by_digest.entry(entry.digest).or_insert(none);
+        needed.copies = needed.copies.or(copies);
+        needed.is_current |= is_current;
+    }
+}

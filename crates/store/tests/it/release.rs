@@ -1,0 +1,448 @@
+//! Releases, written by the five steps and read as a front reads them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use jiff::Timestamp;
+use landbridge_core::generation::{ManifestEntry, ObjectEntry, Repository, TagEntry};
+use landbridge_core::holding::Holding;
+use landbridge_core::pointer::{Keys, Pointer};
+use landbridge_core::topology::{CopyId, CopySet};
+use landbridge_core::{Digest, RepositoryName};
+use landbridge_sign::LocalKey;
+use landbridge_store::publish::{
+    Act, Changes, Mirror, Publication, PublishError, Published, Signer,
+};
+use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll, ReadError};
+use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::s3;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// An authority and a mirror, and a front that reads both.
+struct World {
+    publication: Publication,
+    reader: CatalogReader,
+    key: LocalKey,
+    _directory: Option<TempDir>,
+}
+
+fn copy(index: usize) -> CopyId {
+    CopyId::new(index).unwrap()
+}
+
+fn copies(indexes: &[usize]) -> CopySet {
+    indexes.iter().map(|index| copy(*index)).collect()
+}
+
+impl World {
+    fn on_disk() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let open = |name| {
+            let url = Url::from_directory_path(directory.path().join(name)).unwrap();
+            Bucket::open(&url, BucketLayout::ContainersImages).unwrap()
+        };
+        let (authority, mirror) = (open("origin"), open("mirror"));
+        Self { _directory: Some(directory), ..Self::over(authority, mirror) }
+    }
+
+    fn over(authority: Bucket, mirror: Bucket) -> Self {
+        let key = LocalKey::generate().unwrap();
+        let keys = Keys::new(vec![key.public().clone()], 1).unwrap();
+        let publication = Publication {
+            authority: authority.clone(),
+            mirrors: vec![Mirror { name: "mirror".into(), bucket: mirror.clone() }],
+            catalog: "demo".into(),
+            keys: keys.clone(),
+        };
+        let reader = CatalogReader {
+            authority,
+            catalog: "demo".into(),
+            keys,
+            retain: 2,
+            copies: vec![(copy(1), HoldingSource::Bucket(mirror))],
+            origin: copy(0),
+            holding_timeout: Duration::from_secs(10),
+        };
+        Self { publication, reader, key, _directory: None }
+    }
+
+    fn mirror(&self) -> &Bucket {
+        &self.publication.mirrors[0].bucket
+    }
+
+    /// Steps one and two: the image's objects in these buckets.
+    async fn put(&self, image: &Image, buckets: &[&Bucket]) -> Result<Evidence, String> {
+        let mut evidence = Evidence::default();
+        for bucket in buckets {
+            for bytes in [&image.manifest, &image.layer] {
+                let (digest, size) = (Digest::sha256_of(bytes), bytes.len() as u64);
+                let source = stream::iter([Ok::<_, std::io::Error>(bytes.clone())]);
+                let confirmed = bucket.put_object(&digest, size, MANIFEST, source).await;
+                evidence.add(&confirmed.map_err(|error| error.to_string())?);
+            }
+        }
+        Ok(evidence)
+    }
+
+    async fn release(&self, image: &Image) -> Result<Published, String> {
+        let evidence = self.put(image, &[&self.publication.authority, self.mirror()]).await?;
+        self.release_with(image, evidence).await.map_err(|error| format!("{error:?}"))
+    }
+
+    async fn release_with(
+        &self,
+        image: &Image,
+        evidence: Evidence,
+    ) -> Result<Published, PublishError> {
+        let base = self.publication.base().await?;
+        let changes = self.changes(&base, image).await?;
+        let sign = |pointer: &Pointer| self.key.sign_pointer(pointer);
+        self.publication.release(base, changes, evidence, &act(&sign)).await
+    }
+
+    async fn changes(
+        &self,
+        base: &landbridge_store::publish::Base,
+        image: &Image,
+    ) -> Result<Changes, PublishError> {
+        let name: RepositoryName = image.repository.parse().unwrap();
+        let before = self.publication.repository(base, &name).await?;
+        let mut repository = before.unwrap_or_else(|| Repository::empty(name));
+        image.add_to(&mut repository);
+        Ok(Changes { put: vec![repository], remove: vec![] })
+    }
+
+    async fn load(&self, current: Option<&Loaded>) -> Loaded {
+        match self.reader.poll(current).await.unwrap() {
+            Poll::New(loaded) => *loaded,
+            Poll::Unchanged(notes) => panic!("unchanged: {notes:?}"),
+        }
+    }
+}
+
+fn act(sign: Signer<'_>) -> Act<'_> {
+    Act { now: Timestamp::UNIX_EPOCH, expires: Timestamp::MAX, reason: "test", sign }
+}
+
+struct Image {
+    repository: &'static str,
+    tag: &'static str,
+    manifest: Bytes,
+    layer: Bytes,
+}
+
+fn image(repository: &'static str, tag: &'static str, seed: &str) -> Image {
+    let (manifest, layer) = (format!("manifest {seed}").into(), format!("layer {seed}").into());
+    Image { repository, tag, manifest, layer }
+}
+
+impl Image {
+    fn manifest_digest(&self) -> Digest {
+        Digest::sha256_of(&self.manifest)
+    }
+
+    fn layer_digest(&self) -> Digest {
+        Digest::sha256_of(&self.layer)
+    }
+
+    fn add_to(&self, repository: &mut Repository) {
+        let (digest, size) = (self.manifest_digest(), self.manifest.len() as u64);
+        repository.manifests.push(ManifestEntry { digest, media_type: MANIFEST.into(), size });
+        repository.tags.push(TagEntry { digest, name: self.tag.parse().unwrap() });
+        let (digest, size) = (self.layer_digest(), self.layer.len() as u64);
+        repository.objects.push(ObjectEntry { digest, media_type: "a/layer".into(), size });
+    }
+
+    fn tag_in(&self, loaded: &Loaded) -> Option<Digest> {
+        Some(loaded.catalog.repository(self.repository)?.tag(self.tag)?.digest)
+    }
+}
+
+fn unchanged(poll: Poll) -> Vec<String> {
+    match poll {
+        Poll::Unchanged(notes) => notes,
+        Poll::New(loaded) => panic!("new: {loaded:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_release_is_seen_whole_with_every_copy_that_holds_it() {
+    let world = World::on_disk();
+    let none = world.reader.poll(None).await.unwrap_err();
+    assert!(matches!(none, ReadError::NoPointer { .. }), "{none:?}");
+
+    let (one, two) = (image("a/one", "v1", "1"), image("b/two", "v1", "2"));
+    let published = world.release(&one).await.unwrap();
+    assert_eq!(published.mirrors, [("mirror".to_owned(), MirrorState::Complete)]);
+    let first = world.load(None).await;
+    assert_eq!(one.tag_in(&first), Some(one.manifest_digest()));
+    let presence = first.catalog.object(&one.layer_digest()).unwrap();
+    assert_eq!((presence.size, presence.copies), (one.layer.len() as u64, copies(&[0, 1])));
+    assert_eq!(first.notes, Vec::<String>::new());
+    assert!(unchanged(world.reader.poll(Some(&first)).await.unwrap()).is_empty());
+
+    world.release(&two).await.unwrap();
+    let second = world.load(Some(&first)).await;
+    assert_eq!(second.pointer.content().sequence, 2);
+    assert_eq!(second.pointer.content().previous, Some(*first.pointer.envelope()));
+    for image in [&one, &two] {
+        assert_eq!(image.tag_in(&second), Some(image.manifest_digest()));
+        let presence = second.catalog.object(&image.layer_digest()).unwrap();
+        assert_eq!(presence.copies, copies(&[0, 1]));
+    }
+    let copy = world.mirror().pointer_at(2, &world.reader.keys, "demo").await.unwrap();
+    assert_eq!(copy.unwrap(), second.pointer);
+}
+
+#[tokio::test]
+async fn a_moved_tag_keeps_the_old_digests_answerable_for_a_while() {
+    let world = World::on_disk();
+    for seed in ["1", "2", "3", "4"] {
+        world.release(&image("a", "latest", seed)).await.unwrap();
+        let base = world.publication.base().await.unwrap();
+        // As garbage collection of the origin would: the tag alone stays.
+        let name: RepositoryName = "a".parse().unwrap();
+        let mut repository = Repository::empty(name);
+        image("a", "latest", seed).add_to(&mut repository);
+        let sign = |pointer: &Pointer| world.key.sign_pointer(pointer);
+        let changes = Changes { put: vec![repository], remove: vec![] };
+        let evidence = Evidence::default();
+        let released = world.publication.release(base, changes, evidence, &act(&sign)).await;
+        released.unwrap();
+    }
+    // Pointers 8, 7, 6: image 4 alone, 4 with 3, 3 alone.
+    let loaded = world.load(None).await;
+    assert_eq!(
+        image("a", "latest", "4").tag_in(&loaded).unwrap(),
+        Digest::sha256_of(b"manifest 4")
+    );
+    let known = |text: &str| loaded.catalog.object(&Digest::sha256_of(text.as_bytes())).is_some();
+    assert!(known("layer 4") && known("layer 3") && known("manifest 3"));
+    assert!(!known("layer 2") && !known("manifest 1"));
+    assert_eq!(loaded.notes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_not_confirmed_is_not_published() {
+    let world = World::on_disk();
+    let one = image("a", "v1", "1");
+    let mirror_only = world.put(&one, &[world.mirror()]).await.unwrap();
+    for evidence in [Evidence::default(), mirror_only] {
+        let error = world.release_with(&one, evidence).await.unwrap_err();
+        assert!(matches!(error, PublishError::Unconfirmed { .. }), "{error:?}");
+    }
+    assert!(world.publication.base().await.unwrap().pointer().is_none());
+
+    let mut other = image("a", "v1", "1");
+    other.layer = Bytes::from_static(b"another size, same name");
+    let evidence = world.put(&other, &[&world.publication.authority]).await.unwrap();
+    let base = world.publication.base().await.unwrap();
+    let mut changes = world.changes(&base, &other).await.unwrap();
+    changes.put[0].objects[0].size += 1;
+    let written = world.publication.write(base, changes, evidence).await.unwrap();
+    let error = world.publication.check(written).await.unwrap_err();
+    assert!(matches!(error, PublishError::Unconfirmed { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn of_two_publishers_the_slower_one_starts_again() {
+    let world = World::on_disk();
+    let (one, two) = (image("a", "v1", "1"), image("a", "v2", "2"));
+    let evidence = world.put(&two, &[&world.publication.authority, world.mirror()]).await.unwrap();
+    let base = world.publication.base().await.unwrap();
+    let changes = world.changes(&base, &two).await.unwrap();
+    let written = world.publication.write(base, changes, evidence.clone()).await.unwrap();
+    let checked = world.publication.check(written).await.unwrap();
+
+    world.release(&one).await.unwrap();
+    let sign = |pointer: &Pointer| world.key.sign_pointer(pointer);
+    let lost = world.publication.publish(checked, &act(&sign)).await.unwrap_err();
+    assert!(matches!(lost, PublishError::Conflict { sequence: 1 }), "{lost:?}");
+
+    world.release_with(&two, evidence).await.unwrap();
+    let loaded = world.load(None).await;
+    assert_eq!(one.tag_in(&loaded), Some(one.manifest_digest()));
+    assert_eq!(two.tag_in(&loaded), Some(two.manifest_digest()));
+    assert_eq!(loaded.catalog.object(&one.layer_digest()).unwrap().copies, copies(&[0, 1]));
+}
+
+#[tokio::test]
+async fn a_signature_that_nobody_would_believe_is_not_published() {
+    let world = World::on_disk();
+    let one = image("a", "v1", "1");
+    let evidence = world.put(&one, &[&world.publication.authority]).await.unwrap();
+    let stranger = LocalKey::generate().unwrap();
+    let foreign = |pointer: &Pointer| stranger.sign_pointer(pointer);
+    let other = |pointer: &Pointer| {
+        world.key.sign_pointer(&Pointer { reason: "other".into(), ..pointer.clone() })
+    };
+    let signers: [Signer<'_>; 2] = [&foreign, &other];
+    for sign in signers {
+        let base = world.publication.base().await.unwrap();
+        let changes = world.changes(&base, &one).await.unwrap();
+        let refused = world.publication.release(base, changes, evidence.clone(), &act(sign)).await;
+        let error = refused.unwrap_err();
+        assert!(
+            matches!(error, PublishError::NotBelieved(_) | PublishError::OtherPointer),
+            "{error:?}"
+        );
+    }
+    assert!(world.publication.base().await.unwrap().pointer().is_none());
+}
+
+#[tokio::test]
+async fn a_mirror_is_used_for_what_it_holds_and_no_more() {
+    let world = World::on_disk();
+    let (one, two) = (image("a", "v1", "1"), image("b", "v1", "2"));
+    world.release(&one).await.unwrap();
+    let evidence = world.put(&two, &[&world.publication.authority]).await.unwrap();
+    let published = world.release_with(&two, evidence).await.unwrap();
+    assert_eq!(published.mirrors[0].1, MirrorState::Lacks(2));
+    let loaded = world.load(None).await;
+    assert_eq!(loaded.catalog.object(&one.layer_digest()).unwrap().copies, copies(&[0, 1]));
+    assert_eq!(loaded.catalog.object(&two.layer_digest()).unwrap().copies, copies(&[0]));
+
+    // The next release brings what was lacking.
+    let evidence = world.put(&two, &[&world.publication.authority, world.mirror()]).await.unwrap();
+    let base = world.publication.base().await.unwrap();
+    let mut changes = world.changes(&base, &two).await.unwrap();
+    changes.put[0].tags[0].name = "v2".parse().unwrap();
+    let sign = |pointer: &Pointer| world.key.sign_pointer(pointer);
+    let published = world.publication.release(base, changes, evidence, &act(&sign)).await.unwrap();
+    assert_eq!(published.mirrors[0].1, MirrorState::Complete);
+    let loaded = world.load(Some(&loaded)).await;
+    assert_eq!(loaded.catalog.object(&two.layer_digest()).unwrap().copies, copies(&[0, 1]));
+
+    // A new, empty mirror does not hold what was there before, and does not say so.
+    let empty = Bucket::open(&Url::parse("memory:///").unwrap(), BucketLayout::Blobs).unwrap();
+    let mut publication = world.publication.clone();
+    publication.mirrors[0].bucket = empty.clone();
+    let base = publication.base().await.unwrap();
+    let changes = Changes { put: vec![], remove: vec!["b".parse().unwrap()] };
+    let published = publication.release(base, changes, Evidence::default(), &act(&sign)).await;
+    assert!(matches!(published.unwrap().mirrors[0].1, MirrorState::Behind(_)));
+    assert_eq!(empty.get_holding().await.unwrap(), None);
+    assert!(world.load(Some(&loaded)).await.catalog.repository("b").unwrap().tag("v1").is_none());
+}
+
+#[tokio::test]
+async fn a_change_of_a_holding_alone_is_news() {
+    let world = World::on_disk();
+    let one = image("a", "v1", "1");
+    world.release(&one).await.unwrap();
+    let loaded = world.load(None).await;
+    let mut holding = world.mirror().get_holding().await.unwrap().unwrap();
+    holding.lacks = vec![one.layer_digest()];
+    world.mirror().put_holding(&holding).await.unwrap();
+    let loaded = world.load(Some(&loaded)).await;
+    assert_eq!(loaded.catalog.object(&one.layer_digest()).unwrap().copies, copies(&[0]));
+    assert_eq!(loaded.catalog.object(&one.manifest_digest()).unwrap().copies, copies(&[0, 1]));
+
+    let other = Holding { catalog: "other".into(), ..holding };
+    world.mirror().put_holding(&other).await.unwrap();
+    let loaded = world.load(Some(&loaded)).await;
+    assert_eq!(loaded.catalog.object(&one.manifest_digest()).unwrap().copies, copies(&[0]));
+    assert_eq!(loaded.notes.len(), 1, "{:?}", loaded.notes);
+}
+
+#[tokio::test]
+async fn a_history_that_is_rewritten_is_refused_and_told() {
+    let world = World::on_disk();
+    world.release(&image("a", "v1", "1")).await.unwrap();
+    let loaded = world.load(None).await;
+    let rewritten = Pointer { reason: "rewritten".into(), ..loaded.pointer.content().clone() };
+    let rewritten = world.key.sign_pointer(&rewritten);
+    let authority = &world.publication.authority;
+    authority.put_pointer_copy(1, &rewritten).await.unwrap();
+    let notes = unchanged(world.reader.poll(Some(&loaded)).await.unwrap());
+    assert!(notes.iter().any(|note| note.contains("two histories")), "{notes:?}");
+
+    authority.put_pointer_copy(5, b"junk").await.unwrap();
+    let notes = unchanged(world.reader.poll(Some(&loaded)).await.unwrap());
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    // Junk does not stop the project either, and the way back over the gap is found.
+    authority.put_pointer_copy(1, &world.key.sign_pointer(loaded.pointer.content())).await.unwrap();
+    world.release(&image("a", "v2", "2")).await.unwrap();
+    let loaded = world.load(Some(&loaded)).await;
+    assert_eq!(loaded.pointer.content().sequence, 6);
+    assert_eq!(loaded.notes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_keeps_the_holding_it_had_and_one_that_lost_it_is_avoided() {
+    let directory = tempfile::tempdir().unwrap();
+    let (near, far) = (directory.path().join("near"), directory.path().join("far"));
+    std::fs::create_dir_all(&near).unwrap();
+    std::fs::create_dir_all(&far).unwrap();
+    let (near, far_server) = (s3::Server::start(&near).await, s3::Server::start(&far).await);
+    let authority = near.bucket("origin", BucketLayout::Blobs, "");
+    let world = World::over(authority, far_server.bucket("mirror", BucketLayout::Blobs, ""));
+    let one = image("a", "v1", "1");
+    world.release(&one).await.unwrap();
+    let loaded = world.load(None).await;
+
+    far_server.allow_reads(0);
+    let notes = unchanged(world.reader.poll(Some(&loaded)).await.unwrap());
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    far_server.allow_reads(i64::MAX);
+    std::fs::remove_file(far.join("mirror/holding.json")).unwrap();
+    let lost = world.load(Some(&loaded)).await;
+    assert_eq!(lost.catalog.object(&one.layer_digest()).unwrap().copies, copies(&[0]));
+
+    near.allow_reads(0);
+    let error = world.reader.poll(Some(&loaded)).await.unwrap_err();
+    assert!(matches!(error, ReadError::Store(_)), "{error:?}");
+}
+
+/// Every write of a release fails once, with all after it, as if the process had been killed or
+/// the disk had filled up there.
+#[tokio::test]
+async fn a_release_that_breaks_off_anywhere_leaves_the_one_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = s3::Server::start(directory.path()).await;
+    let mut broken_off = 0;
+    for writes in 0.. {
+        let open = |name: &str| {
+            server.bucket(&format!("{name}-{writes}"), BucketLayout::ContainersImages, "")
+        };
+        let world = World::over(open("origin"), open("mirror"));
+        let (old, new) = (image("a", "v1", "1"), image("a", "v1", "2"));
+        server.allow_writes(i64::MAX);
+        world.release(&old).await.unwrap();
+
+        server.allow_writes(writes);
+        let result = world.release(&new).await;
+        server.allow_writes(i64::MAX);
+        let loaded = world.load(None).await;
+        let seen = if result.is_ok() { &new } else { &old };
+        assert_eq!(seen.tag_in(&loaded), Some(seen.manifest_digest()), "after {writes} writes");
+        let repository = loaded.catalog.repository("a").unwrap();
+        for digest in [seen.manifest_digest(), seen.layer_digest()] {
+            let holders = loaded.catalog.object(&digest).unwrap().copies;
+            assert!(holders.contains(copy(0)));
+            let buckets = [&world.publication.authority, world.mirror()];
+            for holder in holders.iter() {
+                buckets[holder.index()].get(&digest, 1 << 20).await.unwrap();
+            }
+        }
+        assert_eq!(repository.tags_after("").count(), 1);
+        if let Ok(published) = result
+            && published.mirrors[0].1 == MirrorState::Complete
+        {
+            break;
+        }
+        broken_off += 1;
+
+        // Doing it again completes it.
+        world.release(&new).await.unwrap();
+        let loaded = world.load(None).await;
+        assert_eq!(new.tag_in(&loaded), Some(new.manifest_digest()));
+        assert!(loaded.catalog.object(&new.layer_digest()).unwrap().copies.contains(copy(0)));
+    }
+    assert!(broken_off > 8, "only {broken_off} places to break off");
+}
