@@ -49,7 +49,7 @@ pub(crate) enum TarError {
     Read(#[from] io::Error),
     #[error("no tar header at byte {0}")]
     NotTar(u64),
-    #[error("`{path}` should end at byte {end}, but the archive has only {size} bytes")]
+    #[error("{path} should end at byte {end}, but the archive has only {size} bytes")]
     Truncated { path: String, end: u64, size: u64 },
     #[error("`{0}` leads out of the archive")]
     Escapes(String),
@@ -93,7 +93,7 @@ impl TarIndex {
             let path = String::from_utf8_lossy(&path).into_owned();
             let end = start.checked_add(length).filter(|&end| end <= size).ok_or_else(|| {
                 let end = start.saturating_add(length);
-                TarError::Truncated { path: path.clone(), end, size }
+                TarError::Truncated { path: format!("`{path}`"), end, size }
             })?;
             match kind {
                 EntryType::XHeader => next.read_pax(&read_extension(archive, start, length)?),
@@ -195,17 +195,19 @@ const fn has_no_data(kind: EntryType) -> bool {
     )
 }
 
-/// The header at `at`; `None` at the end, which a block of zeros marks or the file's own end.
+/// The header at `at`; `None` at the end, which a block of zeros marks: an archive without one was
+/// cut, even if the cut lies between two files.
 fn read_header(
     archive: &mut (impl Read + Seek),
     at: u64,
     size: u64,
 ) -> Result<Option<Header>, TarError> {
-    if at >= size {
-        return if at == 0 { Err(TarError::NotTar(0)) } else { Ok(None) };
+    if size == 0 {
+        return Err(TarError::NotTar(0));
     }
-    if size - at < BLOCK {
-        return Err(TarError::Truncated { path: "a header".to_owned(), end: at + BLOCK, size });
+    let end = at.saturating_add(BLOCK);
+    if end > size {
+        return Err(TarError::Truncated { path: "the end mark".to_owned(), end, size });
     }
     archive.seek(SeekFrom::Start(at))?;
     let mut header = Header::new_old();
