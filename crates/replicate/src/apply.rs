@@ -1,0 +1,105 @@
+//! Carrying out a plan: objects first, every one confirmed, then names.
+//!
+//! Resumable: an object that a copy has is not sent to it again, so a second run repeats what was
+//! under way when the first one was stopped and no more.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use landbridge_core::topology::CopySet;
+use landbridge_registry::Source;
+use landbridge_store::{Confirmed, Evidence, StoreError};
+
+use crate::copies::Copies;
+use crate::error::ImportError;
+use crate::fan_out::{Object, copy_object};
+use crate::plan::{Plan, PlannedObject};
+use crate::progress::{Listener, Progress};
+use crate::report::Tally;
+
+/// Puts every object of the plan into every copy that works, `parallel` at a time, and adds what was
+/// confirmed to `evidence`.
+pub(crate) async fn apply_objects(
+    plan: &Plan,
+    source: &Source,
+    copies: &Copies<'_>,
+    parallel: usize,
+    listener: Listener<'_>,
+    tally: &mut Tally,
+    evidence: &mut Evidence,
+) -> Result<(), ImportError> {
+    // What an earlier attempt confirmed needs no second look.
+    let working = copies.working(CopySet::ALL);
+    let is_open = |object: &&PlannedObject| {
+        let open = object.lacking.or(object.unconfirmed);
+        working.iter().any(|(id, bucket)| {
+            open.contains(*id) && evidence.size(bucket, &object.digest) != Some(object.size)
+        })
+    };
+    let objects: Vec<_> = plan.objects.iter().filter(is_open).collect();
+    let is_read = |object: &&&PlannedObject| !object.lacking.is_empty();
+    listener(Progress::Planned {
+        objects: objects.len() as u64,
+        bytes: objects.iter().filter(is_read).map(|object| object.size).sum(),
+    });
+    let mut done = stream::iter(objects)
+        .map(|object| Box::pin(apply_object(object, source, copies, listener)))
+        .buffer_unordered(parallel.max(1));
+    while let Some(object) = done.try_next().await? {
+        tally.objects_read += u64::from(object.was_read);
+        tally.bytes_read += if object.was_read { object.size } else { 0 };
+        tally.bytes_written += object.size * object.written;
+        tally.objects_checked += object.checked;
+        evidence.extend(object.confirmed);
+    }
+    Ok(())
+}
+
+/// An object that is in all copies that work.
+struct Applied {
+    size: u64,
+    was_read: bool,
+    written: u64,
+    checked: u64,
+    confirmed: Vec<Confirmed>,
+}
+
+async fn apply_object(
+    object: &PlannedObject,
+    source: &Source,
+    copies: &Copies<'_>,
+    listener: Listener<'_>,
+) -> Result<Applied, ImportError> {
+    let PlannedObject { digest, size, .. } = *object;
+    listener(Progress::Started { digest, size });
+    let mut applied =
+        Applied { size, was_read: false, written: 0, checked: 0, confirmed: Vec::new() };
+    let mut lacking = object.lacking;
+    for (id, copy) in copies.working(object.unconfirmed) {
+        match copy.confirm(&digest, size).await {
+            Ok(confirmed) => {
+                applied.checked += 1;
+                applied.confirmed.push(confirmed);
+            }
+            Err(StoreError::WrongBytes { .. } | StoreError::NotFound(_)) => {
+                lacking = lacking.with(id);
+            }
+            Err(error) => copies.fail(id, error)?,
+        }
+    }
+    let (ids, buckets): (Vec<_>, Vec<_>) = copies.working(lacking).into_iter().unzip();
+    if !buckets.is_empty() {
+        let object = Object { digest: &digest, size, media_type: &object.media_type };
+        applied.was_read = true;
+        for (id, put) in ids.into_iter().zip(copy_object(source, object, &buckets, listener).await?)
+        {
+            match put {
+                Ok(confirmed) => {
+                    applied.written += 1;
+                    applied.confirmed.push(confirmed);
+                }
+                Err(error) => copies.fail(id, error)?,
+            }
+        }
+    }
+    listener(Progress::Finished { digest });
+    Ok(applied)
+}

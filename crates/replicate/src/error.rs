@@ -1,0 +1,68 @@
+//! Why an import did not happen. In no case is anything of it visible.
+
+use landbridge_core::Digest;
+use landbridge_registry::SourceError;
+use landbridge_store::StoreError;
+use landbridge_store::publish::PublishError;
+
+use crate::naming::NamingError;
+
+/// Why an import stopped. What was copied so far stays and is not copied again.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The source is damaged or unreadable: get it again.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The images cannot be given these names: name them otherwise.
+    #[error(transparent)]
+    Naming(#[from] NamingError),
+    /// A copy failed: repair it or wait, then import again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The release could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Others publish all the time.
+    #[error("{attempts} times another publication came first: try again when they are done")]
+    AlwaysOvertaken {
+        /// How many times it was tried.
+        attempts: u32,
+    },
+    /// Something was published, but not by us.
+    #[error(
+        "the authority {authority} has pointers, but none that is signed by the trusted keys ({why}): check the keys and the catalog's name before publishing"
+    )]
+    NoTrustedPointer {
+        /// The authority.
+        authority: String,
+        /// Why the newest one is not believed.
+        why: String,
+    },
+    /// Indexes within indexes within indexes.
+    #[error("index {digest} is nested deeper than {limit} levels: no image is made like that")]
+    TooDeep {
+        /// The index.
+        digest: Digest,
+        /// The limit.
+        limit: usize,
+    },
+    /// More manifests than one import takes.
+    #[error(
+        "the source has more than {limit} manifests: import its images one by one, as `SOURCE:TAG`"
+    )]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

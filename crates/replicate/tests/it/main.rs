@@ -1,0 +1,10 @@
+//! Imports from real files into real directories, really signed.
+#![allow(
+    clippy::unwrap_used,
+    reason = "fixtures are outside of `#[test]`, and a panic is a test's way to fail"
+)]
+
+mod import;
+mod interrupted;
+mod refused;
+mod world;
