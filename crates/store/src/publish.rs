@@ -1,7 +1,7 @@
 //! Publishing a release, in five steps that cannot be skipped.
 //!
 //! 1. Write the objects: [`Bucket::put_object`].
-//! 2. Confirm each: the same call, or [`Bucket::confirm`], gives the [`Confirmed`] that
+//! 2. Confirm each: the same call, or [`Bucket::confirm`], gives the [`Confirmed`](crate::Confirmed) that
 //!    [`Evidence`] is made of.
 //! 3. [`Publication::write`] the generation.
 //! 4. [`Publication::check`] what was written, by reading it back.
