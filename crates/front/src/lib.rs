@@ -1,1 +1,43 @@
-//! Placeholder.
+//! The front: one name for a project's releases, answered from the copy that is closest.
+//!
+//! `pull` is the heart: locate, understand, resolve, route, answer, record, without waiting for
+//! anything. `fetch` is the same with one await. Everything else feeds them (`keeper`, `ranges`,
+//! `live`) or carries them (`server`, `service`, `admin`).
+//!
+//! Invariant: a decision reads one immutable snapshot; nothing in a request chooses a host.
+
+mod admin;
+mod answer;
+mod body;
+mod embedded;
+mod explain;
+mod fetch;
+mod front;
+mod health;
+mod keeper;
+mod lists;
+mod live;
+mod manifests;
+mod metrics;
+mod pull;
+mod ranges;
+mod reader;
+mod record_log;
+mod relay;
+mod server;
+mod service;
+pub mod settings;
+mod shared;
+mod snapshot;
+mod timed_io;
+mod tls;
+mod world;
+
+pub use body::BodyError;
+pub use explain::{Client, Data, ExplainError, Explanation, Object, Question, RangeData, Verdict};
+pub use front::{Front, OfflineError, ReloadError, StartError, explain_offline};
+pub use keeper::GatherError;
+pub use ranges::RangesError;
+pub use snapshot::SnapshotError;
+pub use tls::TlsError;
+pub use world::OpenError;

@@ -1,0 +1,117 @@
+//! The admin listener: metrics, health, readiness and explanations, for operators only.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use landbridge_core::reference::ImageName;
+use serde::{Deserialize, Serialize};
+
+use crate::explain::{ExplainError, Question, explain};
+use crate::shared::Shared;
+
+/// The admin listener's paths.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/explain", get(explain_one))
+        .with_state(shared)
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let world = shared.world();
+    let working = world.running.health.working(Instant::now());
+    shared
+        .metrics
+        .set_working(world.snapshot.copies.iter().map(|copy| (copy.id, &*copy.name)), working);
+    let dropped = i64::try_from(shared.records.dropped()).unwrap_or(i64::MAX);
+    shared.metrics.records_dropped.set(dropped);
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], shared.metrics.encode())
+}
+
+/// Whether the front can answer, and with what.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    origins: Vec<OriginReadiness>,
+    failing_copies: Vec<String>,
+    ranges: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OriginReadiness {
+    name: String,
+    ready: bool,
+    sequence: Option<u64>,
+    expires: Option<String>,
+}
+
+async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    let world = shared.world();
+    let snapshot = &world.snapshot;
+    let working = world.running.health.working(Instant::now());
+    let origins = snapshot.settings.origins.iter().zip(&snapshot.catalogs).zip(&world.running.live);
+    let origins: Vec<_> = origins
+        .map(|((origin, catalog), live)| {
+            let pointer = catalog.as_ref().map(|loaded| loaded.pointer.content());
+            OriginReadiness {
+                name: origin.name.clone(),
+                ready: live.is_some() || pointer.is_some(),
+                sequence: pointer.map(|pointer| pointer.sequence),
+                expires: pointer.map(|pointer| pointer.expires.to_string()),
+            }
+        })
+        .collect();
+    let failing = snapshot.copies.iter().filter(|copy| !working.contains(copy.id));
+    let readiness = Readiness {
+        ready: origins.iter().all(|origin| origin.ready),
+        failing_copies: failing.map(|copy| copy.name.to_string()).collect(),
+        ranges: snapshot.ranges.iter().map(|ranges| ranges.name.clone()).collect(),
+        origins,
+    };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(readiness)).into_response()
+}
+
+/// The query of `/explain`.
+#[derive(Debug, Deserialize)]
+struct ExplainQuery {
+    image: String,
+    from: IpAddr,
+    host: Option<String>,
+    /// `json`, else text.
+    format: Option<String>,
+}
+
+async fn explain_one(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<ExplainQuery>,
+) -> Response {
+    let image: ImageName = match query.image.parse() {
+        Ok(image) => image,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    let question = Question { image, from: query.from, host: query.host };
+    match explain(&shared.world(), &question).await {
+        Ok(explanation) if query.format.as_deref() == Some("json") => {
+            axum::Json(explanation).into_response()
+        }
+        Ok(explanation) => explanation.to_string().into_response(),
+        Err(error) => {
+            let status = match &error {
+                ExplainError::NoSite(_) => StatusCode::NOT_FOUND,
+                ExplainError::Registry { error, .. } => StatusCode::from_u16(error.code.status())
+                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            };
+            (status, format!("{error}\n")).into_response()
+        }
+    }
+}

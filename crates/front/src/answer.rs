@@ -1,0 +1,338 @@
+//! Answers: heads and bodies as the specification wants them, in one place.
+//!
+//! What may be stored where is decided here: redirects, errors and lists never; manifests by tag
+//! only to be asked again; manifests by digest by the client itself, for a while.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK,
+    LOCATION, RANGE, RETRY_AFTER,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use landbridge_core::Digest;
+use landbridge_core::catalog::ManifestInfo;
+use landbridge_core::oci_error::{Code, OciError};
+use landbridge_core::topology::CopyId;
+
+use crate::body::Body;
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// A response, and what the record says of it.
+pub(crate) struct Answer {
+    /// What the client gets.
+    pub(crate) response: Response<Body>,
+    /// The object that is answered or pointed at.
+    pub(crate) digest: Option<Digest>,
+    /// The copy that serves the bytes.
+    pub(crate) copy: Option<CopyId>,
+    /// Bytes handed out, here or by the copy.
+    pub(crate) bytes: u64,
+}
+
+impl Answer {
+    fn new(status: StatusCode, body: Body) -> Self {
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        Self { response, digest: None, copy: None, bytes: 0 }
+    }
+
+    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.response.headers_mut().insert(name, value);
+        self
+    }
+
+    /// `/v2/`: yes, this is a registry.
+    pub(crate) fn ping() -> Self {
+        Self::new(StatusCode::OK, Body::Full(Bytes::from_static(b"{}")))
+            .header(CONTENT_TYPE, JSON)
+            .header(CACHE_CONTROL, NO_STORE)
+            .header(API_VERSION, HeaderValue::from_static("registry/2.0"))
+    }
+
+    /// One of the specification's errors, as its JSON.
+    pub(crate) fn error(error: &OciError) -> Self {
+        let status =
+            StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let answer = Self::new(status, error.to_json().into())
+            .header(CONTENT_TYPE, JSON)
+            .header(CACHE_CONTROL, NO_STORE);
+        match error.code {
+            Code::Unsupported => answer.header(ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Code::Unavailable | Code::TooManyRequests => {
+                answer.header(RETRY_AFTER, HeaderValue::from_static("5"))
+            }
+            _ => answer,
+        }
+    }
+
+    /// 307 to a copy. `location` is made of configured text, checked names and digests.
+    pub(crate) fn redirect(location: Vec<u8>) -> Self {
+        match HeaderValue::from_maybe_shared(Bytes::from(location)) {
+            Ok(location) => Self::new(StatusCode::TEMPORARY_REDIRECT, Body::Empty)
+                .header(LOCATION, location)
+                .header(CACHE_CONTROL, NO_STORE),
+            // A configured address with control characters does not pass validation.
+            Err(_) => Self::error(&OciError::new(Code::Unknown, "the redirect cannot be written")),
+        }
+    }
+
+    /// A manifest as it is stored. By tag it must be asked for again, by digest it may be kept.
+    /// Without bytes only the head is meant.
+    pub(crate) fn manifest(info: &ManifestInfo<'_>, by: By, bytes: Option<Bytes>) -> Self {
+        let size = info.size;
+        let is_whole = bytes.is_some();
+        let mut answer = Self::new(StatusCode::OK, bytes.map_or(Body::Empty, Body::Full))
+            .header(CONTENT_TYPE, text(info.media_type))
+            .header(CONTENT_LENGTH, HeaderValue::from(size));
+        answer.bytes = if is_whole { size } else { 0 };
+        answer.with_validators(&info.digest, by)
+    }
+
+    /// 304: the client has it already.
+    pub(crate) fn not_modified(digest: &Digest, by: By) -> Self {
+        Self::new(StatusCode::NOT_MODIFIED, Body::Empty).with_validators(digest, by)
+    }
+
+    fn with_validators(mut self, digest: &Digest, by: By) -> Self {
+        let mut name = Vec::with_capacity(138);
+        name.push(b'"');
+        digest.append_to(b':', &mut name);
+        name.push(b'"');
+        let etag = Bytes::from(name);
+        let digest_text = etag.slice(1..etag.len() - 1);
+        self.digest = Some(*digest);
+        self.header(ETAG, shared(etag)).header(DOCKER_CONTENT_DIGEST, shared(digest_text)).header(
+            CACHE_CONTROL,
+            match by {
+                By::Tag => NO_CACHE,
+                By::Digest => PRIVATE,
+            },
+        )
+    }
+
+    /// A list, with the address of its next page if there is one.
+    pub(crate) fn list(json: Vec<u8>, next: Option<String>) -> Self {
+        let bytes = json.len() as u64;
+        let mut answer = Self::new(StatusCode::OK, json.into())
+            .header(CONTENT_TYPE, JSON)
+            .header(CACHE_CONTROL, NO_STORE);
+        answer.bytes = bytes;
+        match next.and_then(|next| HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).ok()) {
+            Some(link) => answer.header(LINK, link),
+            None => answer,
+        }
+    }
+
+    /// An index of referrers.
+    pub(crate) fn referrers(json: Vec<u8>, is_filtered: bool) -> Self {
+        let answer = Self::list(json, None)
+            .header(CONTENT_TYPE, HeaderValue::from_static(landbridge_core::media_type::OCI_INDEX));
+        if is_filtered {
+            answer.header(OCI_FILTERS_APPLIED, HeaderValue::from_static("artifactType"))
+        } else {
+            answer
+        }
+    }
+
+    /// One of a site's own pages.
+    pub(crate) fn page(page: &str) -> Self {
+        let mut answer =
+            Self::new(StatusCode::OK, Body::Full(Bytes::copy_from_slice(page.as_bytes())))
+                .header(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
+                .header(CACHE_CONTROL, NO_STORE);
+        answer.bytes = page.len() as u64;
+        answer
+    }
+
+    /// An object's bytes: all of it, or one range of it.
+    pub(crate) fn object(
+        digest: &Digest,
+        size: u64,
+        range: Option<(u64, u64)>,
+        body: Body,
+    ) -> Self {
+        let (status, length) = match range {
+            None => (StatusCode::OK, size),
+            Some((from, to)) => (StatusCode::PARTIAL_CONTENT, to - from),
+        };
+        let mut answer = Self::new(status, body)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+            .header(CONTENT_LENGTH, HeaderValue::from(length))
+            .header(ACCEPT_RANGES, HeaderValue::from_static("bytes"))
+            .with_validators(digest, By::Digest);
+        answer.bytes = length;
+        match range {
+            None => answer,
+            Some((from, to)) => {
+                answer.content_range(&format!("bytes {from}-{}/{size}", to.saturating_sub(1)))
+            }
+        }
+    }
+
+    /// 416: the range lies beyond the object.
+    pub(crate) fn range_not_satisfiable(size: u64) -> Self {
+        let error =
+            OciError::new(Code::RequestInvalid, "the range lies beyond the end of the object");
+        let mut answer = Self::error(&error).content_range(&format!("bytes */{size}"));
+        *answer.response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+        answer
+    }
+
+    fn content_range(self, value: &str) -> Self {
+        self.header(http::header::CONTENT_RANGE, text(value))
+    }
+
+    /// The answer with only its head: `HEAD` hands out nothing.
+    pub(crate) fn without_body(mut self) -> Self {
+        let body = std::mem::replace(self.response.body_mut(), Body::Empty);
+        let size = http_body::Body::size_hint(&body).exact();
+        if let (Some(size), false) = (size, self.response.headers().contains_key(CONTENT_LENGTH)) {
+            self = self.header(CONTENT_LENGTH, HeaderValue::from(size));
+        }
+        self.bytes = 0;
+        self
+    }
+}
+
+/// How a client named what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// By a name that may move.
+    Tag,
+    /// By its own digest.
+    Digest,
+}
+
+/// True if `If-None-Match` names this object (RFC 9110, section 13.1.2; the comparison is weak).
+pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
+    let mut values = headers.get_all(IF_NONE_MATCH).iter().peekable();
+    if values.peek().is_none() {
+        return false;
+    }
+    let name = digest.to_string();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|tag| {
+        let tag = tag.trim();
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        tag == "*" || tag.trim_matches('"') == name
+    })
+}
+
+/// What a `Range` header asks of an object of `size` bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All of it: no range, or one that RFC 9110 says to ignore.
+    Whole,
+    /// From the first to before the second.
+    Part(u64, u64),
+    /// Nothing that there is.
+    Unsatisfiable,
+}
+
+/// Understands a single byte range (RFC 9110, section 14.1.2). Several ranges, other units and
+/// what is malformed are ignored, as the RFC allows. `If-Range` counts only if it names the object.
+pub(crate) fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Wanted {
+    let Some(range) = headers.get(RANGE) else { return Wanted::Whole };
+    if let Some(condition) = headers.get(http::header::IF_RANGE) {
+        let is_same =
+            condition.to_str().is_ok_and(|tag| tag.trim_matches('"') == digest.to_string());
+        if !is_same {
+            return Wanted::Whole;
+        }
+    }
+    let parsed = range.to_str().ok().and_then(|text| parse_range(text, size));
+    match parsed {
+        None => Wanted::Whole,
+        Some((from, to)) if from < to => Wanted::Part(from, to),
+        Some(_) => Wanted::Unsatisfiable,
+    }
+}
+
+/// `bytes=a-b`, `bytes=a-` or `bytes=-n` as a half-open range; an empty one cannot be satisfied.
+fn parse_range(text: &str, size: u64) -> Option<(u64, u64)> {
+    let (unit, range) = text.split_once('=')?;
+    let (first, last) = range.trim().split_once('-')?;
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    match (first, last) {
+        ("", suffix) => Some((size.saturating_sub(number(suffix)?), size)),
+        (first, "") => Some((number(first)?, size)),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            // One that ends before it begins is empty, and so refused, as the RFC allows.
+            Some((first, last.saturating_add(1).min(size)))
+        }
+    }
+}
+
+fn shared(bytes: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn text(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}
+
+/// True for the two methods that read.
+pub(crate) fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_ranges_are_understood_and_what_is_malformed_is_ignored() {
+        let digest = Digest::sha256_of(b"x");
+        let ask = |range: &str| {
+            let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_str(range).unwrap())]);
+            wanted(&headers, &digest, 100)
+        };
+        for (range, expected) in [
+            ("bytes=0-0", Wanted::Part(0, 1)),
+            ("bytes=10-", Wanted::Part(10, 100)),
+            ("bytes=-10", Wanted::Part(90, 100)),
+            ("bytes=-1000", Wanted::Part(0, 100)),
+            ("bytes=90-1000", Wanted::Part(90, 100)),
+            ("bytes=0-99999999999999999999999", Wanted::Part(0, 100)),
+            ("bytes=100-", Wanted::Unsatisfiable),
+            ("bytes=-0", Wanted::Unsatisfiable),
+            ("bytes=5-3", Wanted::Unsatisfiable),
+            ("bytes=0-1,3-4", Wanted::Whole),
+            ("lines=0-1", Wanted::Whole),
+            ("bytes=a-b", Wanted::Whole),
+            ("bytes=--5", Wanted::Whole),
+            ("bytes", Wanted::Whole),
+        ] {
+            assert_eq!(ask(range), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_has_it_is_told_so() {
+        let digest = Digest::sha256_of(b"x");
+        let known = |value: String| {
+            is_known(
+                &HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::try_from(value).unwrap())]),
+                &digest,
+            )
+        };
+        assert!(known(format!("\"{digest}\"")));
+        assert!(known(format!("\"other\", W/\"{digest}\"")));
+        assert!(known("*".into()));
+        assert!(!known("\"other\"".into()));
+        assert!(!is_known(&HeaderMap::new(), &digest));
+    }
+}

@@ -1,0 +1,321 @@
+//! Answers that need somebody else first: a manifest's bytes, a live origin's word, a streamed blob.
+//!
+//! The steps are those of `pull`, with one await between resolving and answering. Which copy is
+//! asked is decided by the same routing table that clients are sent by.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use landbridge_core::catalog::ManifestInfo;
+use landbridge_core::client_address::ClientNetwork;
+use landbridge_core::oci_error::{Code, OciError};
+use landbridge_core::request::{ManifestReference, Request};
+use landbridge_core::route::StickyKey;
+use landbridge_core::topology::{CopyId, CopySet};
+use landbridge_core::{Digest, RepositoryName};
+use tracing::warn;
+
+use crate::answer::{Answer, By, Wanted, is_known, wanted};
+use crate::body::Body;
+use crate::live::{Known, LiveError, LiveOrigin};
+use crate::metrics::Kind;
+use crate::pull::{Asked, blob_unknown, handed_out, manifest_unknown, no_copy, resolve};
+use crate::ranges::chain;
+use crate::relay::{NoBlob, Relay};
+use crate::settings::Delivery;
+use crate::snapshot::Site;
+use crate::world::World;
+use crate::{embedded, lists};
+
+/// Answers what could not be answered at once.
+pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answer, OciError> {
+    if asked.kind() == Kind::mirror {
+        return embedded::answer(world, asked).await;
+    }
+    let request = asked.request.as_ref().map_err(Clone::clone)?;
+    let site = asked.site.ok_or_else(no_copy)?;
+    match request {
+        Request::Manifest { repository, reference } => {
+            manifest_answer(world, asked, site, repository, *reference).await
+        }
+        Request::Blob { repository, digest } => {
+            blob_answer(world, asked, site, repository, digest).await
+        }
+        Request::Tags { repository, page } => {
+            let found = live(world, site)?.tags(&name(repository)?, page.n, &page.last).await;
+            let found =
+                found.map_err(|error| unavailable(&error))?.ok_or_else(lists::name_unknown)?;
+            let tags: Vec<_> = found.tags.iter().map(landbridge_core::Tag::as_str).collect();
+            Ok(lists::tags_page(repository, page, tags, found.has_more))
+        }
+        Request::Referrers { repository, subject, artifact_type } => {
+            let found = live(world, site)?.referrers(&name(repository)?, subject).await;
+            let index = found.map_err(|error| unavailable(&error))?;
+            match index {
+                Some(index) => lists::filter_referrers(&index, artifact_type.as_deref()),
+                None => Ok(lists::referrers(None, *subject, artifact_type.as_deref())),
+            }
+        }
+        Request::Catalog { page } => {
+            let found = live(world, site)?.catalog(page.n, &page.last).await;
+            let found = found.map_err(|error| unavailable(&error))?;
+            let names: Vec<_> = found.repositories.iter().map(RepositoryName::as_str).collect();
+            Ok(lists::catalog_page(page, names, found.has_more))
+        }
+        // Answered at once, always.
+        Request::Ping | Request::Page { .. } => Err(no_copy()),
+    }
+}
+
+/// A manifest with its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundManifest {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) bytes: Bytes,
+}
+
+/// The manifest that a reference means at a site, for a client at `from`.
+pub(crate) async fn manifest(
+    world: &World,
+    site: &Site,
+    from: IpAddr,
+    repository: &str,
+    reference: ManifestReference<'_>,
+) -> Result<FoundManifest, OciError> {
+    if world.snapshot.is_live(site) {
+        let found = live(world, site)?.manifest(&name(repository)?, reference).await;
+        let found = found.map_err(|error| unavailable(&error))?.ok_or_else(manifest_unknown)?;
+        return Ok(FoundManifest {
+            digest: found.digest,
+            media_type: found.media_type.clone(),
+            bytes: found.bytes.clone(),
+        });
+    }
+    let (info, _) = resolve(world.catalog(site)?, repository, reference)?;
+    let place = world.snapshot.prefixes.locate(from);
+    let key = StickyKey::new(ClientNetwork::of(from).key(), repository);
+    let working = world.running.health.working(Instant::now());
+    let copies: Vec<_> = site
+        .routes
+        .candidates(place, key, info.copies.and(site.copies), working)
+        .map(|candidate| candidate.copy)
+        .collect();
+    let bytes = stored_manifest(world, repository, &info, copies).await?;
+    Ok(FoundManifest { digest: info.digest, media_type: info.media_type.to_owned(), bytes })
+}
+
+async fn manifest_answer(
+    world: &World,
+    asked: &Asked<'_>,
+    site: &Site,
+    repository: &str,
+    reference: ManifestReference<'_>,
+) -> Result<Answer, OciError> {
+    let found = manifest(world, site, asked.address, repository, reference).await?;
+    let by = match reference {
+        ManifestReference::Tag(_) => By::Tag,
+        ManifestReference::Digest(_) => By::Digest,
+    };
+    if is_known(asked.head.headers, &found.digest) {
+        return Ok(Answer::not_modified(&found.digest, by));
+    }
+    let info = ManifestInfo {
+        digest: found.digest,
+        media_type: &found.media_type,
+        size: found.bytes.len() as u64,
+        copies: CopySet::EMPTY,
+    };
+    Ok(Answer::manifest(&info, by, Some(found.bytes)))
+}
+
+/// Reads a manifest from the first of `copies` that has the right bytes, once however many clients
+/// wait for it.
+async fn stored_manifest(
+    world: &World,
+    repository: &str,
+    info: &ManifestInfo<'_>,
+    copies: Vec<CopyId>,
+) -> Result<Bytes, OciError> {
+    let running = &world.running;
+    let digest = info.digest;
+    let read = async {
+        for copy in copies {
+            if running.suspects.contains(copy, &digest) {
+                continue;
+            }
+            let read = running.reader(copy).manifest(repository, &digest).await;
+            running.note(copy, &digest, &read);
+            if let Ok(bytes) = read {
+                return Ok(bytes);
+            }
+        }
+        Err(OciError::new(
+            Code::Unavailable,
+            "the manifest is listed, but no copy of it can be read now",
+        ))
+    };
+    running.manifests.get_or_read(digest, read).await
+}
+
+async fn blob_answer(
+    world: &Arc<World>,
+    asked: &Asked<'_>,
+    site: &Site,
+    repository: &str,
+    digest: &Digest,
+) -> Result<Answer, OciError> {
+    let settings = world.snapshot.site_settings(site);
+    let working = world.running.health.working(Instant::now());
+    let (copies, size) = if world.snapshot.is_live(site) {
+        live_candidates(world, asked, site, repository, digest, working).await
+    } else {
+        let presence = world.catalog(site)?.object(digest).ok_or_else(blob_unknown)?;
+        let candidates = asked.candidates(site, repository, presence.copies, working);
+        (candidates.map(|candidate| candidate.copy).collect(), Some(presence.size))
+    };
+    let first = *copies.first().ok_or_else(no_copy)?;
+    let mut location = Vec::with_capacity(192);
+    let is_reachable =
+        world.snapshot.copy(first).target.append_location(repository, digest, &mut location);
+    let wants_token =
+        first == site.origin_copy && live(world, site).is_ok_and(LiveOrigin::wants_token);
+    if settings.delivery == Delivery::Redirect && is_reachable && !wants_token {
+        let mut answer = Answer::redirect(location);
+        (answer.digest, answer.copy) = (Some(*digest), Some(first));
+        answer.bytes = size.map_or(0, |size| handed_out(asked.head, digest, size));
+        return Ok(answer);
+    }
+    streamed(world, asked, repository, digest, copies, size).await
+}
+
+/// A blob through the front.
+async fn streamed(
+    world: &Arc<World>,
+    asked: &Asked<'_>,
+    repository: &str,
+    digest: &Digest,
+    copies: Vec<CopyId>,
+    known_size: Option<u64>,
+) -> Result<Answer, OciError> {
+    let running = &world.running;
+    let copies: Vec<_> =
+        copies.into_iter().filter(|copy| !running.suspects.contains(*copy, digest)).collect();
+    let gone = |why: NoBlob| match why {
+        NoBlob::Absent => blob_unknown(),
+        NoBlob::Unavailable => OciError::new(Code::Unavailable, "no copy of this blob answers now"),
+    };
+    let size = match known_size {
+        Some(size) => size,
+        None => size_at_first(world, repository, digest, &copies).await.map_err(gone)?,
+    };
+    if is_known(asked.head.headers, digest) {
+        return Ok(Answer::not_modified(digest, By::Digest));
+    }
+    let range = match wanted(asked.head.headers, digest, size) {
+        Wanted::Whole => None,
+        Wanted::Part(from, to) => Some((from, to)),
+        Wanted::Unsatisfiable => return Ok(Answer::range_not_satisfiable(size)),
+    };
+    if asked.head.is_head() {
+        return Ok(Answer::object(digest, size, range, Body::Empty));
+    }
+    let (from, to) = range.unwrap_or((0, size));
+    let relay = Relay::open(running, repository, digest, copies, from).await.map_err(gone)?;
+    if relay.size() != size {
+        warn!(%digest, copy = relay.copy().index(), size, other = relay.size(), "a copy's size is not the generation's");
+        return Err(gone(NoBlob::Unavailable));
+    }
+    let copy = relay.copy();
+    let body = Body::Stream { bytes: relay.until(to), left: to - from };
+    let mut answer = Answer::object(digest, size, range, body);
+    answer.copy = Some(copy);
+    Ok(answer)
+}
+
+async fn size_at_first(
+    world: &World,
+    repository: &str,
+    digest: &Digest,
+    copies: &[CopyId],
+) -> Result<u64, NoBlob> {
+    let mut result = NoBlob::Absent;
+    for &copy in copies {
+        let size = world.running.reader(copy).size(repository, digest).await;
+        world.running.note(copy, digest, &size);
+        match size {
+            Ok(Some(size)) => return Ok(size),
+            Ok(None) => {}
+            Err(_) => result = NoBlob::Unavailable,
+        }
+    }
+    Err(result)
+}
+
+fn live<'a>(world: &'a World, site: &Site) -> Result<&'a LiveOrigin, OciError> {
+    world.running.live[site.origin].as_ref().ok_or_else(no_copy)
+}
+
+fn name(repository: &str) -> Result<RepositoryName, OciError> {
+    RepositoryName::parse(repository).map_err(|_| lists::name_unknown())
+}
+
+/// What a client is told when a live origin fails; the log has the rest.
+fn unavailable(error: &LiveError) -> OciError {
+    warn!(error = chain(error), "a live origin does not answer");
+    OciError::new(Code::Unavailable, "the origin does not answer now")
+}
+
+/// Who may serve a blob of a live origin, best first, and its size if somebody told it.
+///
+/// Mirrors are asked in the order of the route, only until one has it; the origin is believed.
+async fn live_candidates(
+    world: &World,
+    asked: &Asked<'_>,
+    site: &Site,
+    repository: &str,
+    digest: &Digest,
+    working: CopySet,
+) -> (Vec<CopyId>, Option<u64>) {
+    let mut holders = Vec::new();
+    let mut known_size = None;
+    for candidate in asked.candidates(site, repository, site.copies, working) {
+        let copy = candidate.copy;
+        if copy == site.origin_copy {
+            holders.push(copy);
+        } else if known_size.is_none() && !candidate.is_failing {
+            let reader = world.running.reader(copy);
+            if let Known::Present(size) =
+                world.running.presence.holds(copy, reader, repository, digest).await
+            {
+                holders.push(copy);
+                known_size = Some(size);
+            }
+        }
+        if holders.contains(&site.origin_copy) {
+            break;
+        }
+    }
+    (holders, known_size)
+}
+
+/// All copies of a live site that say that they hold a blob, and the origin: for explanations.
+pub(crate) async fn live_holders(
+    world: &World,
+    site: &Site,
+    repository: &str,
+    digest: &Digest,
+) -> CopySet {
+    let mut holders = CopySet::EMPTY.with(site.origin_copy);
+    for copy in site.copies.without(site.origin_copy).iter() {
+        let reader = world.running.reader(copy);
+        if let Known::Present(_) =
+            world.running.presence.holds(copy, reader, repository, digest).await
+        {
+            holders = holders.with(copy);
+        }
+    }
+    holders
+}

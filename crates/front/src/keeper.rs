@@ -1,0 +1,353 @@
+//! The keeper: the one task that makes worlds.
+//!
+//! Watchers (one for each origin with generations, one for each range source) bring what is new;
+//! the keeper puts it beside the rest, builds the next world and swaps it in. Being the only
+//! writer it needs no lock, and two changes never race.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use landbridge_core::topology::CopyId;
+use landbridge_store::Bucket;
+use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::metrics::{Metrics, OriginLabels, SourceLabels};
+use crate::ranges::{self, RangesError, Source};
+use crate::settings::{Face, OriginKind, Settings};
+use crate::shared::Shared;
+use crate::snapshot::{Ranges, Snapshot, SnapshotError};
+use crate::world::{OpenError, Running, World, open_face};
+
+/// How long a start or a reload waits for an origin's first answer.
+const FIRST_POLL: Duration = Duration::from_secs(15);
+
+/// Everything that worlds of one configuration are made of.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    settings: Arc<Settings>,
+    running: Arc<Running>,
+    /// By source.
+    ranges: Vec<Option<Ranges>>,
+    /// By origin.
+    catalogs: Vec<Option<Arc<Loaded>>>,
+    sources: Vec<Source>,
+    /// By origin.
+    readers: Vec<Option<CatalogReader>>,
+}
+
+/// Why a configuration cannot be put into force.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// A copy or an origin cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A range file is missing or refused.
+    #[error(transparent)]
+    Ranges(#[from] RangesError),
+    /// The parts do not go together.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// Something new.
+enum News {
+    Catalog(usize, Arc<Loaded>),
+    Ranges(usize, Ranges),
+}
+
+impl Gathered {
+    /// Opens and reads everything once. An origin that does not answer is not an error: the front
+    /// starts without it, says so, and goes on asking.
+    pub(crate) async fn read(
+        settings: Arc<Settings>,
+        metrics: &Metrics,
+    ) -> Result<Self, GatherError> {
+        let running = Arc::new(Running::open(&settings, metrics)?);
+        let mut sources: Vec<_> = settings
+            .ranges
+            .iter()
+            .map(|source| {
+                Source::new(source.clone(), settings.suspicion, settings.cache_directory.as_deref())
+            })
+            .collect();
+        let ranges =
+            sources.iter_mut().map(super::ranges::Source::read_local).collect::<Result<_, _>>()?;
+        let readers = (0..settings.origins.len())
+            .map(|origin| catalog_reader(&settings, origin))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut catalogs = Vec::new();
+        for (reader, origin) in readers.iter().zip(&settings.origins) {
+            catalogs.push(match reader {
+                Some(reader) => first_poll(reader, &origin.name).await,
+                None => None,
+            });
+        }
+        Ok(Self { settings, running, ranges, catalogs, sources, readers })
+    }
+
+    /// The world that these parts make.
+    pub(crate) fn world(&self) -> Result<World, SnapshotError> {
+        let ranges = ranges::in_use(&self.settings.ranges, &self.ranges);
+        let snapshot = Snapshot::build(Arc::clone(&self.settings), ranges, self.catalogs.clone())?;
+        Ok(World { snapshot, running: Arc::clone(&self.running) })
+    }
+
+    /// Watches for what is new and keeps `shared`'s world current, until `stop`.
+    pub(crate) async fn keep(
+        mut self,
+        shared: Arc<Shared>,
+        http: reqwest::Client,
+        stop: CancellationToken,
+    ) {
+        let (news, mut inbox) = mpsc::channel(16);
+        let mut watchers = tokio::task::JoinSet::new();
+        for (origin, reader) in std::mem::take(&mut self.readers).into_iter().enumerate() {
+            let Some(reader) = reader else { continue };
+            let OriginKind::Store { poll, .. } = self.settings.origins[origin].kind else {
+                continue;
+            };
+            let name = self.settings.origins[origin].name.clone();
+            let current = self.catalogs[origin].clone();
+            watchers.spawn(watch_catalog(origin, name, reader, poll, current, news.clone()));
+        }
+        for (at, source) in std::mem::take(&mut self.sources).into_iter().enumerate() {
+            let current = self.ranges[at].clone();
+            watchers.spawn(watch_ranges(
+                at,
+                source,
+                current,
+                http.clone(),
+                Arc::clone(&shared),
+                news.clone(),
+            ));
+        }
+        drop(news);
+        self.tell(&shared.metrics);
+        loop {
+            let news = tokio::select! {
+                news = inbox.recv() => news,
+                () = stop.cancelled() => None,
+            };
+            let Some(news) = news else { break };
+            match news {
+                News::Catalog(origin, loaded) => self.catalogs[origin] = Some(loaded),
+                News::Ranges(at, ranges) => self.ranges[at] = Some(ranges),
+            }
+            // Compiling takes milliseconds; the threads that answer have their own loops.
+            match self.world() {
+                Ok(world) => shared.world.store(Arc::new(world)),
+                Err(error) => error!(
+                    error = ranges::chain(&error),
+                    "what is new cannot be used; the old stays"
+                ),
+            }
+            self.tell(&shared.metrics);
+        }
+        stop.cancelled().await;
+        watchers.shutdown().await;
+    }
+
+    fn tell(&self, metrics: &Metrics) {
+        for (origin, loaded) in self.settings.origins.iter().zip(&self.catalogs) {
+            let Some(loaded) = loaded else { continue };
+            let labels = OriginLabels { origin: origin.name.clone() };
+            let pointer = loaded.pointer.content();
+            let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            metrics.pointer_sequence.get_or_create(&labels).set(number(pointer.sequence));
+            metrics.pointer_expires.get_or_create(&labels).set(pointer.expires.as_second());
+            metrics
+                .objects
+                .get_or_create(&labels)
+                .set(number(loaded.catalog.object_count() as u64));
+        }
+        for ranges in self.ranges.iter().flatten() {
+            let labels = SourceLabels { source: ranges.name.clone() };
+            let prefixes = i64::try_from(ranges.set.len()).unwrap_or(i64::MAX);
+            metrics.range_prefixes.get_or_create(&labels).set(prefixes);
+        }
+    }
+}
+
+async fn first_poll(reader: &CatalogReader, name: &str) -> Option<Arc<Loaded>> {
+    match tokio::time::timeout(FIRST_POLL, reader.poll(None)).await {
+        Ok(Ok(Poll::New(loaded))) => {
+            announce(name, &loaded);
+            Some(Arc::new(*loaded))
+        }
+        Ok(Ok(Poll::Unchanged(notes))) => {
+            report(name, &notes);
+            warn!(origin = name, "the origin has published nothing yet");
+            None
+        }
+        Ok(Err(error)) => {
+            error!(
+                origin = name,
+                error = ranges::chain(&error),
+                "the origin cannot be read; asking again"
+            );
+            None
+        }
+        Err(_) => {
+            error!(origin = name, "the origin does not answer; asking again");
+            None
+        }
+    }
+}
+
+async fn watch_catalog(
+    origin: usize,
+    name: String,
+    reader: CatalogReader,
+    every: Duration,
+    mut current: Option<Arc<Loaded>>,
+    news: mpsc::Sender<News>,
+) {
+    let mut is_failing = false;
+    let mut told = Vec::new();
+    loop {
+        tokio::time::sleep(every).await;
+        match reader.poll(current.as_deref()).await {
+            Ok(Poll::Unchanged(notes)) => {
+                is_failing = false;
+                if notes != told {
+                    report(&name, &notes);
+                    told = notes;
+                }
+            }
+            Ok(Poll::New(loaded)) => {
+                is_failing = false;
+                announce(&name, &loaded);
+                let loaded = Arc::new(*loaded);
+                // Not held here as well: the old catalog must be free to go while the new one comes.
+                current = Some(Arc::clone(&loaded));
+                if news.send(News::Catalog(origin, loaded)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) if is_failing => {
+                tracing::debug!(origin = name, %error, "the origin still cannot be read");
+            }
+            Err(error) => {
+                is_failing = true;
+                warn!(
+                    origin = name,
+                    error = ranges::chain(&error),
+                    "the origin cannot be read; the last generation is served on"
+                );
+            }
+        }
+    }
+}
+
+fn announce(name: &str, loaded: &Loaded) {
+    let pointer = loaded.pointer.content();
+    info!(
+        origin = name,
+        sequence = pointer.sequence,
+        generation = %pointer.generation,
+        objects = loaded.catalog.object_count(),
+        reason = pointer.reason,
+        "serving a generation"
+    );
+    report(name, &loaded.notes);
+}
+
+/// What was refused while reading: the last good generation is served all the same.
+fn report(name: &str, notes: &[String]) {
+    for note in notes {
+        warn!(origin = name, note, "something about the origin needs a look");
+    }
+}
+
+async fn watch_ranges(
+    at: usize,
+    mut source: Source,
+    mut current: Option<Ranges>,
+    http: reqwest::Client,
+    shared: Arc<Shared>,
+    news: mpsc::Sender<News>,
+) {
+    // What is not there yet is fetched at once, and tried again soon.
+    const SOON: Duration = Duration::from_mins(1);
+    let mut wait = if current.is_none() { Duration::ZERO } else { source.refresh_every() };
+    loop {
+        tokio::time::sleep(wait).await;
+        match source.refresh(&http, current.as_ref()).await {
+            Ok(None) => {}
+            Ok(Some(ranges)) => {
+                info!(
+                    source = ranges.name,
+                    prefixes = ranges.set.len(),
+                    version = ranges.set.version(),
+                    "new address ranges"
+                );
+                current = Some(ranges.clone());
+                if news.send(News::Ranges(at, ranges)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                let labels = SourceLabels { source: source.name().to_owned() };
+                shared.metrics.range_refusals.get_or_create(&labels).inc();
+                warn!(
+                    error = ranges::chain(&error),
+                    "address ranges are not renewed; those in use stay"
+                );
+            }
+        }
+        wait = if current.is_none() {
+            SOON.min(source.refresh_every())
+        } else {
+            source.refresh_every()
+        };
+    }
+}
+
+/// Reads the generations of an origin that has any.
+fn catalog_reader(settings: &Settings, origin: usize) -> Result<Option<CatalogReader>, OpenError> {
+    let origin_settings = &settings.origins[origin];
+    let OriginKind::Store { url, layout, catalog, keys, retain, .. } = &origin_settings.kind else {
+        return Ok(None);
+    };
+    let open = |url, layout, copy: &str| {
+        Bucket::open(url, layout)
+            .map_err(|source| OpenError::Bucket { copy: copy.to_owned(), source })
+    };
+    let authority = open(url, *layout, &origin_settings.name)?;
+    let mut mirrors: Vec<usize> = settings
+        .sites
+        .iter()
+        .filter(|site| site.origin == origin)
+        .flat_map(|site| site.mirrors.iter().copied())
+        .collect();
+    mirrors.sort_unstable();
+    mirrors.dedup();
+    let mut copies = Vec::new();
+    for at in mirrors {
+        let copy = &settings.copies[at];
+        let Some(id) = CopyId::new(at) else { continue };
+        let holding = match (&copy.store, &copy.face) {
+            (Some(store), Face::Bucket { layout, .. }) | (_, Face::Embedded { store, layout }) => {
+                HoldingSource::Bucket(open(store, *layout, &copy.name)?)
+            }
+            (None, Face::Bucket { url, layout }) => {
+                HoldingSource::Face(open_face(&copy.name, url, *layout, settings)?)
+            }
+            (_, Face::Registry { .. } | Face::Streamed) => continue,
+        };
+        copies.push((id, holding));
+    }
+    let Some(origin_copy) = CopyId::new(origin_settings.copy) else { return Ok(None) };
+    Ok(Some(CatalogReader {
+        authority,
+        catalog: catalog.clone(),
+        keys: keys.clone(),
+        retain: *retain,
+        origin: origin_copy,
+        holding_timeout: settings.caches.fetch_timeout,
+        copies,
+    }))
+}

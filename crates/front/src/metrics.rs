@@ -1,0 +1,225 @@
+//! Metrics: counters whose labels come from closed sets or from the configuration.
+//!
+//! Every counter that the hot path touches is made before the first request; counting is one
+//! addition to one number.
+
+use std::sync::atomic::AtomicU64;
+
+use landbridge_core::topology::CopyId;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What was asked for, in records and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the label's text is the variant's name")]
+pub(crate) enum Kind {
+    ping,
+    manifest,
+    blob,
+    tags,
+    referrers,
+    catalog,
+    page,
+    mirror,
+    invalid,
+}
+
+const KINDS: [Kind; 9] = [
+    Kind::ping,
+    Kind::manifest,
+    Kind::blob,
+    Kind::tags,
+    Kind::referrers,
+    Kind::catalog,
+    Kind::page,
+    Kind::mirror,
+    Kind::invalid,
+];
+
+impl Kind {
+    /// The label's text.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ping => "ping",
+            Self::manifest => "manifest",
+            Self::blob => "blob",
+            Self::tags => "tags",
+            Self::referrers => "referrers",
+            Self::catalog => "catalog",
+            Self::page => "page",
+            Self::mirror => "mirror",
+            Self::invalid => "invalid",
+        }
+    }
+}
+
+/// The statuses that are counted one by one; any other is counted as `other`.
+const STATUSES: [u16; 12] = [200, 206, 304, 307, 400, 403, 404, 405, 416, 429, 500, 503];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    kind: Kind,
+    status: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CopyLabels {
+    copy: String,
+}
+
+/// One copy's counters.
+#[derive(Debug, Clone)]
+pub(crate) struct CopyCounters {
+    pub(crate) answers: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) wrong_bytes: Counter,
+}
+
+/// A front's metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    answers: Vec<[Counter; STATUSES.len() + 1]>,
+    copy_answers: Family<CopyLabels, Counter>,
+    copy_bytes: Family<CopyLabels, Counter>,
+    copy_wrong_bytes: Family<CopyLabels, Counter>,
+    copy_working: Family<CopyLabels, Gauge>,
+    pub(crate) connections: Gauge,
+    pub(crate) refused_connections: Counter,
+    pub(crate) records_dropped: Gauge<i64>,
+    pub(crate) pointer_sequence: Family<OriginLabels, Gauge>,
+    pub(crate) pointer_expires: Family<OriginLabels, Gauge>,
+    pub(crate) objects: Family<OriginLabels, Gauge>,
+    pub(crate) range_prefixes: Family<SourceLabels, Gauge>,
+    pub(crate) range_refusals: Family<SourceLabels, Counter>,
+    pub(crate) reloads_refused: Counter<u64, AtomicU64>,
+}
+
+/// The label of an origin's metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OriginLabels {
+    pub(crate) origin: String,
+}
+
+/// The label of a range source's metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SourceLabels {
+    pub(crate) source: String,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("landbridge");
+        let answers = Family::<AnswerLabels, Counter>::default();
+        registry.register("answers", "Answers by what was asked for and status", answers.clone());
+        let counter =
+            |kind, status: String| answers.get_or_create(&AnswerLabels { kind, status }).clone();
+        let table = KINDS
+            .iter()
+            .map(|&kind| {
+                std::array::from_fn(|at| match STATUSES.get(at) {
+                    Some(status) => counter(kind, status.to_string()),
+                    None => counter(kind, "other".to_owned()),
+                })
+            })
+            .collect();
+        macro_rules! register {
+            ($name:literal, $help:literal) => {{
+                let metric = Default::default();
+                register_as(&mut registry, $name, $help, &metric);
+                metric
+            }};
+        }
+        Self {
+            answers: table,
+            copy_answers: register!(
+                "copy_answers",
+                "Answers that send a client to the copy or stream from it"
+            ),
+            copy_bytes: register!(
+                "copy_bytes",
+                "Bytes that those answers hand out if clients take all of it"
+            ),
+            copy_wrong_bytes: register!(
+                "copy_wrong_bytes",
+                "Objects that the copy served with other bytes than their digest's"
+            ),
+            copy_working: register!(
+                "copy_working",
+                "1 if the copy is believed to work, 0 if its breaker is open"
+            ),
+            connections: register!("connections", "Open connections"),
+            refused_connections: register!(
+                "refused_connections",
+                "Connections closed because too many were open"
+            ),
+            records_dropped: register!("records_dropped", "Access records lost since the start"),
+            pointer_sequence: register!("pointer_sequence", "Sequence of the pointer in force"),
+            pointer_expires: register!(
+                "pointer_expires_seconds",
+                "When the pointer in force expires, in seconds since 1970"
+            ),
+            objects: register!("objects", "Objects of the retained generations"),
+            range_prefixes: register!(
+                "range_prefixes",
+                "Prefixes of a range source that are in use"
+            ),
+            range_refusals: register!(
+                "range_refusals",
+                "New contents of a range source that were refused"
+            ),
+            reloads_refused: register!(
+                "reloads_refused",
+                "Configurations that were refused while running"
+            ),
+            registry,
+        }
+    }
+
+    /// Counts an answer.
+    pub(crate) fn count(&self, kind: Kind, status: u16) {
+        let at = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len());
+        self.answers[kind as usize][at].inc();
+    }
+
+    /// The counters of the copy with this name.
+    pub(crate) fn copy(&self, name: &str) -> CopyCounters {
+        let labels = CopyLabels { copy: name.to_owned() };
+        CopyCounters {
+            answers: self.copy_answers.get_or_create(&labels).clone(),
+            bytes: self.copy_bytes.get_or_create(&labels).clone(),
+            wrong_bytes: self.copy_wrong_bytes.get_or_create(&labels).clone(),
+        }
+    }
+
+    /// Notes which copies work, as told by `working`.
+    pub(crate) fn set_working<'a>(
+        &self,
+        copies: impl Iterator<Item = (CopyId, &'a str)>,
+        working: landbridge_core::topology::CopySet,
+    ) {
+        for (id, name) in copies {
+            let labels = CopyLabels { copy: name.to_owned() };
+            self.copy_working.get_or_create(&labels).set(i64::from(working.contains(id)));
+        }
+    }
+
+    /// The metrics in the text format of Prometheus.
+    pub(crate) fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string fails only if a label's encoder does; ours are strings.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn register_as<M>(registry: &mut Registry, name: &str, help: &str, metric: &M)
+where
+    M: prometheus_client::registry::Metric + Clone,
+{
+    registry.register(name, help, metric.clone());
+}

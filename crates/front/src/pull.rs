@@ -1,0 +1,342 @@
+//! A pull, step by step: locate, understand, resolve, route, answer, record.
+//!
+//! Most requests are decided and answered without waiting for anything: [`World::answer_now`]
+//! covers them all the way. What needs bytes or somebody else's word goes to `fetch`, which takes
+//! the same steps with one await between resolving and answering.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderMap, Method, Uri};
+use landbridge_core::Digest;
+use landbridge_core::catalog::{Catalog, ManifestInfo};
+use landbridge_core::client_address::{ClientNetwork, client_address};
+use landbridge_core::oci_error::{Code, OciError};
+use landbridge_core::place::PlaceId;
+use landbridge_core::record::{AccessRecord, product};
+use landbridge_core::request::{self, ManifestReference, Request};
+use landbridge_core::route::{Candidates, StickyKey};
+use landbridge_core::topology::CopySet;
+
+use crate::answer::{Answer, By, Wanted, is_known, is_read, wanted};
+use crate::lists;
+use crate::metrics::Kind;
+use crate::settings::{Delivery, PageAnswer};
+use crate::shared::Shared;
+use crate::snapshot::{Site, Snapshot};
+use crate::world::World;
+
+/// The part of a request that decides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head<'a> {
+    /// The other end of the connection.
+    pub(crate) peer: IpAddr,
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+impl<'a> Head<'a> {
+    fn host(&self) -> &'a str {
+        let authority = self.uri.authority().map(http::uri::Authority::as_str);
+        let header = || self.headers.get(HOST).and_then(|host| host.to_str().ok());
+        authority.or_else(header).unwrap_or_default()
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+}
+
+/// A request that was located and understood.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked<'a> {
+    pub(crate) head: Head<'a>,
+    /// The site that was asked; none if no site has the host's name.
+    pub(crate) site: Option<&'a Site>,
+    /// The client's address; it goes nowhere but into decisions.
+    pub(crate) address: IpAddr,
+    pub(crate) place: PlaceId,
+    pub(crate) network: ClientNetwork,
+    pub(crate) request: Result<Request<'a>, OciError>,
+}
+
+impl<'a> Asked<'a> {
+    /// Locates and understands. Never fails: what is wrong is answered as such, and recorded.
+    pub(crate) fn new(snapshot: &'a Snapshot, head: Head<'a>) -> Self {
+        let header = snapshot.settings.forwarded_header;
+        let lines = head.headers.get_all(header.name());
+        let address = client_address(
+            head.peer,
+            header,
+            lines.iter().map(http::HeaderValue::as_bytes),
+            &snapshot.settings.trusted_proxies,
+        );
+        Self {
+            head,
+            site: snapshot.site(head.host()),
+            address,
+            place: snapshot.prefixes.locate(address),
+            network: ClientNetwork::of(address),
+            request: if is_read(head.method) {
+                request::parse(head.uri.path(), head.uri.query())
+            } else {
+                Err(OciError::new(
+                    Code::Unsupported,
+                    "this registry is read-only: only GET and HEAD are answered",
+                ))
+            },
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match &self.request {
+            Ok(Request::Ping) => Kind::ping,
+            Ok(Request::Manifest { .. }) => Kind::manifest,
+            Ok(Request::Blob { .. }) => Kind::blob,
+            Ok(Request::Tags { .. }) => Kind::tags,
+            Ok(Request::Referrers { .. }) => Kind::referrers,
+            Ok(Request::Catalog { .. }) => Kind::catalog,
+            Ok(Request::Page { path }) if path.starts_with(crate::embedded::PATH_PREFIX) => {
+                Kind::mirror
+            }
+            Ok(Request::Page { .. }) => Kind::page,
+            Err(_) => Kind::invalid,
+        }
+    }
+
+    fn repository(&self) -> &'a str {
+        match &self.request {
+            Ok(
+                Request::Manifest { repository, .. }
+                | Request::Blob { repository, .. }
+                | Request::Tags { repository, .. }
+                | Request::Referrers { repository, .. },
+            ) => repository,
+            Ok(Request::Ping | Request::Catalog { .. } | Request::Page { .. }) | Err(_) => "",
+        }
+    }
+
+    fn tag(&self) -> &'a str {
+        match &self.request {
+            Ok(Request::Manifest { reference: ManifestReference::Tag(tag), .. }) => tag,
+            _ => "",
+        }
+    }
+
+    /// The candidates for an object that `holders` have: this client, this site, this moment.
+    pub(crate) fn candidates(
+        &self,
+        site: &'a Site,
+        repository: &str,
+        holders: CopySet,
+        working: CopySet,
+    ) -> Candidates<'a> {
+        let key = StickyKey::new(self.network.key(), repository);
+        site.routes.candidates(self.place, key, holders.and(site.copies), working)
+    }
+}
+
+impl World {
+    /// Decides and answers what can be answered at once; `None` if something must be fetched first.
+    pub(crate) fn answer_now(&self, asked: &Asked<'_>, working: CopySet) -> Option<Answer> {
+        match self.try_now(asked, working) {
+            Ok(Some(answer)) if asked.head.is_head() => Some(answer.without_body()),
+            Ok(now) => now,
+            Err(error) => Some(Answer::error(&error)),
+        }
+    }
+
+    fn try_now(&self, asked: &Asked<'_>, working: CopySet) -> Result<Option<Answer>, OciError> {
+        let request = asked.request.as_ref().map_err(Clone::clone)?;
+        if asked.kind() == Kind::mirror {
+            return Ok(None);
+        }
+        let site = asked.site.ok_or_else(|| {
+            OciError::new(
+                Code::NotFound,
+                "no site of this name is served here: check the host name",
+            )
+        })?;
+        let settings = self.snapshot.site_settings(site);
+        match request {
+            Request::Ping => return Ok(Some(Answer::ping())),
+            Request::Page { path } => return page(&settings.pages, path).map(Some),
+            Request::Catalog { .. } if !settings.catalog_api => {
+                return Err(OciError::new(
+                    Code::Unsupported,
+                    "this site does not list its repositories",
+                ));
+            }
+            _ if self.snapshot.is_live(site) => return Ok(None),
+            _ => {}
+        }
+        let catalog = self.catalog(site)?;
+        match request {
+            Request::Blob { repository, digest } => match settings.delivery {
+                Delivery::Proxy => Ok(None),
+                Delivery::Redirect => {
+                    self.redirect(asked, site, catalog, repository, digest, working)
+                }
+            },
+            Request::Manifest { repository, reference } => {
+                let (info, by) = resolve(catalog, repository, *reference)?;
+                Ok(self.manifest_now(asked, &info, by))
+            }
+            Request::Tags { repository, page } => {
+                let view = catalog.repository(repository).ok_or_else(lists::name_unknown)?;
+                Ok(Some(lists::tags(repository, page, view.tags_after(&page.last))))
+            }
+            Request::Referrers { repository, subject, artifact_type } => {
+                let view = catalog.repository(repository);
+                Ok(Some(lists::referrers(view, *subject, artifact_type.as_deref())))
+            }
+            Request::Catalog { page } => {
+                Ok(Some(lists::catalog(page, catalog.repositories_after(&page.last))))
+            }
+            Request::Ping | Request::Page { .. } => Ok(None),
+        }
+    }
+
+    /// The catalog of a site, or the error that its origin has not been read yet.
+    pub(crate) fn catalog(&self, site: &Site) -> Result<&Catalog, OciError> {
+        let loaded = self.snapshot.catalog(site);
+        loaded.map(|loaded| &*loaded.catalog).ok_or_else(|| {
+            OciError::new(
+                Code::Unavailable,
+                "the origin has published nothing that could be read yet",
+            )
+        })
+    }
+
+    fn redirect(
+        &self,
+        asked: &Asked<'_>,
+        site: &Site,
+        catalog: &Catalog,
+        repository: &str,
+        digest: &Digest,
+        working: CopySet,
+    ) -> Result<Option<Answer>, OciError> {
+        let presence = catalog.object(digest).ok_or_else(blob_unknown)?;
+        let key = StickyKey::new(asked.network.key(), repository);
+        let holders = presence.copies.and(site.copies);
+        let first = site.routes.candidates(asked.place, key, holders, working).next();
+        let first = first.ok_or_else(no_copy)?;
+        let mut location = Vec::with_capacity(192);
+        if !self.snapshot.copy(first.copy).target.append_location(repository, digest, &mut location)
+        {
+            return Ok(None);
+        }
+        let mut answer = Answer::redirect(location);
+        answer.digest = Some(*digest);
+        answer.copy = Some(first.copy);
+        answer.bytes = handed_out(asked.head, digest, presence.size);
+        Ok(Some(answer))
+    }
+
+    fn manifest_now(&self, asked: &Asked<'_>, info: &ManifestInfo<'_>, by: By) -> Option<Answer> {
+        if is_known(asked.head.headers, &info.digest) {
+            return Some(Answer::not_modified(&info.digest, by));
+        }
+        if asked.head.is_head() {
+            return Some(Answer::manifest(info, by, None));
+        }
+        self.running
+            .manifests
+            .get(&info.digest)
+            .map(|bytes| Answer::manifest(info, by, Some(bytes)))
+    }
+}
+
+/// Name or digest → the manifest, if the repository lists it.
+pub(crate) fn resolve<'a>(
+    catalog: &'a Catalog,
+    repository: &str,
+    reference: ManifestReference<'_>,
+) -> Result<(ManifestInfo<'a>, By), OciError> {
+    let view = catalog.repository(repository).ok_or_else(lists::name_unknown)?;
+    let (found, by) = match reference {
+        ManifestReference::Tag(tag) => (view.tag(tag), By::Tag),
+        ManifestReference::Digest(digest) => (view.manifest(&digest), By::Digest),
+    };
+    found.map(|info| (info, by)).ok_or_else(manifest_unknown)
+}
+
+pub(crate) fn manifest_unknown() -> OciError {
+    OciError::new(Code::ManifestUnknown, "the repository has no such manifest")
+}
+
+pub(crate) fn blob_unknown() -> OciError {
+    OciError::new(Code::BlobUnknown, "no copy is known to hold this blob")
+}
+
+pub(crate) fn no_copy() -> OciError {
+    OciError::new(Code::Unavailable, "no copy of this object can be used for this client now")
+}
+
+/// Bytes that a copy will hand out if the client takes all that it asked for.
+pub(crate) fn handed_out(head: Head<'_>, digest: &Digest, size: u64) -> u64 {
+    if head.is_head() {
+        return 0;
+    }
+    match wanted(head.headers, digest, size) {
+        Wanted::Whole => size,
+        Wanted::Part(from, to) => to - from,
+        Wanted::Unsatisfiable => 0,
+    }
+}
+
+fn page(pages: &[(String, PageAnswer)], path: &str) -> Result<Answer, OciError> {
+    match pages.iter().find(|(known, _)| known == path) {
+        Some((_, PageAnswer::Text(text))) => Ok(Answer::page(text)),
+        Some((_, PageAnswer::Redirect(url))) => {
+            Ok(Answer::redirect(url.as_str().as_bytes().to_vec()))
+        }
+        None => Err(OciError::new(Code::NotFound, "there is nothing at this path")),
+    }
+}
+
+/// Writes the record of an answer and counts it.
+pub(crate) fn record(
+    shared: &Shared,
+    world: &World,
+    thread: usize,
+    asked: &Asked<'_>,
+    answer: &Answer,
+) {
+    let kind = asked.kind();
+    let status = answer.response.status().as_u16();
+    shared.metrics.count(kind, status);
+    let copy = answer.copy.map(|copy| {
+        let counters = &world.running.counters[copy.index()];
+        counters.answers.inc();
+        counters.bytes.inc_by(answer.bytes);
+        &*world.snapshot.copy(copy).name
+    });
+    let (provider, region) = world.snapshot.provider_and_region(asked.place);
+    let agent = asked.head.headers.get(USER_AGENT).map(http::HeaderValue::as_bytes);
+    shared.records.write(
+        thread,
+        SystemTime::now(),
+        AccessRecord {
+            time: "",
+            site: asked
+                .site
+                .map(|site| world.snapshot.site_settings(site).name.as_str())
+                .unwrap_or_default(),
+            method: asked.head.method.as_str(),
+            kind: kind.name(),
+            repository: asked.repository(),
+            tag: asked.tag(),
+            digest: answer.digest.as_ref(),
+            provider,
+            region,
+            copy: copy.unwrap_or_default(),
+            status,
+            bytes: answer.bytes,
+            agent: product(agent.unwrap_or_default()),
+        },
+    );
+}

@@ -1,0 +1,205 @@
+//! The public listener: threads, connections, limits and the end of them.
+//!
+//! Each thread has its own event loop and accepts from the same socket, so that a request never
+//! moves between cores. The socket is bound once and without `SO_REUSEPORT`: a second front on
+//! the same port is told so.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::service::PullService;
+use crate::settings::{ConnectionLimits, ListenSettings};
+use crate::shared::Shared;
+use crate::tls::Tls;
+
+/// The most streams that one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 128;
+
+/// Binds an address, and tells one that is in use from one that is not ours.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    // A front that was killed must be able to come back while old connections linger.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+/// The threads that answer.
+#[derive(Debug)]
+pub(crate) struct Server {
+    threads: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Server {
+    /// Starts answering on `listener`.
+    pub(crate) fn start(
+        listener: &TcpListener,
+        settings: &ListenSettings,
+        tls: Option<&Tls>,
+        shared: &Arc<Shared>,
+    ) -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let threads = (0..settings.threads.max(1))
+            .map(|thread| {
+                let acceptor = Acceptor {
+                    listener: listener.try_clone()?,
+                    limits: settings.limits,
+                    drain: settings.drain,
+                    tls: tls.cloned(),
+                    shared: Arc::clone(shared),
+                    thread,
+                    stop: stop.clone(),
+                };
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                std::thread::Builder::new()
+                    .name(format!("front-{thread}"))
+                    .spawn(move || runtime.block_on(acceptor.run()))
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { threads, stop })
+    }
+
+    /// Stops accepting, lets requests that are under way end within the configured time, and
+    /// returns when every thread has ended. Blocks.
+    pub(crate) fn stop(self) {
+        self.stop.cancel();
+        for thread in self.threads {
+            // A thread that panicked has ended too; its panic was printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One thread's part of the listener.
+struct Acceptor {
+    listener: TcpListener,
+    limits: ConnectionLimits,
+    drain: Duration,
+    tls: Option<Tls>,
+    shared: Arc<Shared>,
+    thread: usize,
+    stop: CancellationToken,
+}
+
+impl Acceptor {
+    async fn run(self) {
+        let listener = match self.listener.try_clone().and_then(tokio::net::TcpListener::from_std) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "the listener cannot be used");
+                return;
+            }
+        };
+        let graceful = GracefulShutdown::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.accept(stream, peer, graceful.watcher()),
+                    Err(error) => {
+                        // Mostly too many open files: leave the others time to end.
+                        warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                () = self.stop.cancelled() => break,
+            }
+        }
+        drop(listener);
+        if tokio::time::timeout(self.drain, graceful.shutdown()).await.is_err() {
+            warn!(drain = ?self.drain, "connections were still open at the end of the drain");
+        }
+    }
+
+    fn accept(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+        let open = Open::new(&self.shared);
+        if open.count > self.limits.connections {
+            self.shared.metrics.refused_connections.inc();
+            return;
+        }
+        // Answers are written whole; waiting for more to send helps nobody.
+        let _ = stream.set_nodelay(true);
+        let limits = self.limits;
+        let service =
+            PullService { shared: Arc::clone(&self.shared), peer: peer.ip(), thread: self.thread };
+        match &self.tls {
+            None => {
+                tokio::spawn(async move {
+                    let _open = open;
+                    serve(stream, service, limits, watcher).await;
+                });
+            }
+            Some(tls) => {
+                let acceptor = tls.acceptor();
+                tokio::spawn(async move {
+                    let _open = open;
+                    match tokio::time::timeout(limits.first_byte, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => serve(stream, service, limits, watcher).await,
+                        Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
+                        Err(_) => debug!("TLS handshake took too long"),
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn serve<S>(stream: S, service: PullService, limits: ConnectionLimits, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = crate::timed_io::TimedIo::new(stream, limits.first_byte, limits.idle);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        // hyper wants at least 8 KiB.
+        .max_buf_size(limits.header_bytes.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        debug!(%error, "a connection ended early");
+    }
+}
+
+/// Counts a connection as long as it lives.
+struct Open {
+    shared: Arc<Shared>,
+    /// How many there were with this one.
+    count: usize,
+}
+
+impl Open {
+    fn new(shared: &Arc<Shared>) -> Self {
+        let count = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        shared.metrics.connections.inc();
+        Self { shared: Arc::clone(shared), count }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        self.shared.metrics.connections.dec();
+    }
+}

@@ -1,0 +1,98 @@
+//! Hyper's view of a front: a request in, an answer out.
+//!
+//! An answer that needs nothing fetched is a ready value: no task, no box, no copy of the request.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
+
+use crate::answer::Answer;
+use crate::body::Body;
+use crate::fetch;
+use crate::pull::{self, Asked, Head};
+use crate::shared::Shared;
+
+/// Answers the requests of one connection.
+#[derive(Debug, Clone)]
+pub(crate) struct PullService {
+    pub(crate) shared: Arc<Shared>,
+    /// The other end of the connection.
+    pub(crate) peer: IpAddr,
+    /// Which thread answers: it has a record buffer of its own.
+    pub(crate) thread: usize,
+}
+
+/// An answer, or the promise of one.
+pub(crate) enum Answering {
+    Now(Option<Response<Body>>),
+    Later(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(response) => match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                // Polled again after it was ready, which hyper does not do.
+                None => Poll::Pending,
+            },
+            Self::Later(future) => future.as_mut().poll(context).map(Ok),
+        }
+    }
+}
+
+impl Service<Request<Incoming>> for PullService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        {
+            let world = self.shared.world.load();
+            let head = head(self.peer, &request);
+            let asked = Asked::new(&world.snapshot, head);
+            let working = world.running.health.working(Instant::now());
+            if let Some(answer) = world.answer_now(&asked, working) {
+                pull::record(&self.shared, &world, self.thread, &asked, &answer);
+                return Answering::Now(Some(answer.response));
+            }
+        }
+        Answering::Later(Box::pin(self.clone().answer_later(request)))
+    }
+}
+
+impl PullService {
+    /// Takes the same steps again, with something fetched in between. The world is the one of this
+    /// moment, and stays.
+    async fn answer_later(self, request: Request<Incoming>) -> Response<Body> {
+        let (parts, _unread) = request.into_parts();
+        let world = self.shared.world();
+        let head = Head {
+            peer: self.peer,
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+        };
+        let asked = Asked::new(&world.snapshot, head);
+        let answer = match fetch::answer(&world, &asked).await {
+            Ok(answer) if head.is_head() => answer.without_body(),
+            Ok(answer) => answer,
+            Err(error) => Answer::error(&error),
+        };
+        pull::record(&self.shared, &world, self.thread, &asked, &answer);
+        answer.response
+    }
+}
+
+fn head(peer: IpAddr, request: &Request<Incoming>) -> Head<'_> {
+    Head { peer, method: request.method(), uri: request.uri(), headers: request.headers() }
+}

@@ -1,0 +1,294 @@
+//! The snapshot: everything that a decision reads, compiled once and never changed.
+//!
+//! A reload, new address ranges or a new generation make another snapshot, which takes the place
+//! of the old one behind an atomic pointer; a request keeps the one that it began with. What
+//! changes from second to second (health, caches) lies beside it.
+//!
+//! Invariant: every index in here is in range, since only [`Snapshot::build`] makes one.
+
+use std::sync::Arc;
+
+use landbridge_core::Digest;
+use landbridge_core::place::{PlaceError, PlaceId, Places, PrefixMap, RangeSet};
+use landbridge_core::route::{Reason, RoutingTable, Tier};
+use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
+use landbridge_store::BucketLayout;
+use landbridge_store::read::Loaded;
+
+use crate::settings::{Face, OriginKind, Settings, SiteSettings};
+
+/// What a decision reads.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// What the operator asked for.
+    pub(crate) settings: Arc<Settings>,
+    /// Names of places, clients' and copies'.
+    pub(crate) places: Places,
+    /// Where addresses are.
+    pub(crate) prefixes: PrefixMap,
+    /// Which range files are in use.
+    pub(crate) ranges: Vec<Ranges>,
+    /// By place in the settings' list.
+    pub(crate) copies: Vec<Copy>,
+    /// By place in the settings' list.
+    pub(crate) sites: Vec<Site>,
+    /// By origin: the generations of those that have any.
+    pub(crate) catalogs: Vec<Option<Arc<Loaded>>>,
+}
+
+/// A range file in use.
+#[derive(Debug, Clone)]
+pub(crate) struct Ranges {
+    /// The source's name.
+    pub(crate) name: String,
+    /// Its content.
+    pub(crate) set: Arc<RangeSet>,
+}
+
+/// A copy as decisions see it.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    pub(crate) id: CopyId,
+    pub(crate) name: Box<str>,
+    pub(crate) place: PlaceId,
+    pub(crate) target: Target,
+}
+
+/// How a `Location` for a copy is written.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// `base` and the layout's path.
+    Bucket { base: Box<str>, layout: BucketLayout },
+    /// `base` up to the repository's name, then the registry's own path.
+    Registry { base: Box<str> },
+    /// None: the front streams.
+    Streamed,
+}
+
+impl Target {
+    /// Appends the address of an object, or returns false if clients cannot be sent there.
+    /// `repository` is a checked name, so nothing in it can change the meaning of the address.
+    pub(crate) fn append_location(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        match self {
+            Self::Bucket { base, layout } => {
+                out.extend_from_slice(base.as_bytes());
+                out.push(b'/');
+                layout.append_path(digest, out);
+                true
+            }
+            Self::Registry { base } => {
+                out.extend_from_slice(base.as_bytes());
+                out.extend_from_slice(repository.as_bytes());
+                out.extend_from_slice(b"/blobs/");
+                digest.append_to(b':', out);
+                true
+            }
+            Self::Streamed => false,
+        }
+    }
+}
+
+/// A site, ready to decide.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// Its place in the settings' list.
+    pub(crate) index: usize,
+    /// Its origin.
+    pub(crate) origin: usize,
+    /// The origin's copy.
+    pub(crate) origin_copy: CopyId,
+    /// Every copy that may serve it.
+    pub(crate) copies: CopySet,
+    /// Which copy for whom.
+    pub(crate) routes: RoutingTable,
+}
+
+/// What stands in the way of a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// More copies than a set holds.
+    #[error("{0} copies are configured, more than the limit of {MAX_COPIES}")]
+    TooManyCopies(usize),
+    /// A name of a place cannot be used.
+    #[error("copy `{copy}` is placed nowhere")]
+    Place {
+        /// The copy.
+        copy: String,
+        /// What is wrong.
+        source: PlaceError,
+    },
+    /// The address ranges name too many places.
+    #[error("the address ranges cannot be used")]
+    Ranges(#[from] PlaceError),
+    /// An index that leads nowhere: a fault of who made the settings.
+    #[error("site `{0}` names an origin or a copy that is not configured")]
+    Dangling(String),
+}
+
+impl Snapshot {
+    /// Compiles settings, ranges and generations. `catalogs` is by origin.
+    pub(crate) fn build(
+        settings: Arc<Settings>,
+        ranges: Vec<Ranges>,
+        catalogs: Vec<Option<Arc<Loaded>>>,
+    ) -> Result<Self, SnapshotError> {
+        let mut places = Places::default();
+        let copies = compile_copies(&settings, &mut places)?;
+        let prefixes = PrefixMap::build(&mut places, ranges.iter().map(|ranges| &*ranges.set))?;
+        let sites = settings
+            .sites
+            .iter()
+            .enumerate()
+            .map(|(index, site)| {
+                compile_site(index, site, &settings, &copies, &places)
+                    .ok_or_else(|| SnapshotError::Dangling(site.name.clone()))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { settings, places, prefixes, ranges, copies, sites, catalogs })
+    }
+
+    /// The site that answers for `host` (with or without a port), else the one for `*`.
+    pub(crate) fn site(&self, host: &str) -> Option<&Site> {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let names = |site: &&Site, wanted: &str| {
+            self.site_settings(site).hosts.iter().any(|host| host.eq_ignore_ascii_case(wanted))
+        };
+        self.sites
+            .iter()
+            .find(|site| names(site, name))
+            .or_else(|| self.sites.iter().find(|site| names(site, "*")))
+    }
+
+    /// What the operator asked for a site.
+    pub(crate) fn site_settings(&self, site: &Site) -> &SiteSettings {
+        &self.settings.sites[site.index]
+    }
+
+    /// A copy by its number.
+    pub(crate) fn copy(&self, id: CopyId) -> &Copy {
+        &self.copies[id.index()]
+    }
+
+    /// A copy by its name.
+    pub(crate) fn copy_named(&self, name: &str) -> Option<&Copy> {
+        self.copies.iter().find(|copy| &*copy.name == name)
+    }
+
+    /// The generations of a site's origin, if it has any.
+    pub(crate) fn catalog(&self, site: &Site) -> Option<&Arc<Loaded>> {
+        self.catalogs[site.origin].as_ref()
+    }
+
+    /// Whether a site's names come from a live registry.
+    pub(crate) fn is_live(&self, site: &Site) -> bool {
+        matches!(self.settings.origins[site.origin].kind, OriginKind::Registry { .. })
+    }
+
+    /// The names of a place; empty for the unknown one.
+    pub(crate) fn provider_and_region(&self, place: PlaceId) -> (&str, &str) {
+        self.places.get(place).map_or(("", ""), |place| (place.provider, place.region))
+    }
+}
+
+fn compile_copies(settings: &Settings, places: &mut Places) -> Result<Vec<Copy>, SnapshotError> {
+    let count = settings.copies.len();
+    settings
+        .copies
+        .iter()
+        .enumerate()
+        .map(|(index, copy)| {
+            let id = CopyId::new(index).ok_or(SnapshotError::TooManyCopies(count))?;
+            let place = match (&copy.provider, &copy.region) {
+                (Some(provider), Some(region)) => places
+                    .intern(provider, region)
+                    .map_err(|source| SnapshotError::Place { copy: copy.name.clone(), source })?,
+                _ => PlaceId::UNKNOWN,
+            };
+            let target = match &copy.face {
+                Face::Bucket { url, layout } => {
+                    let base = url.as_str().trim_end_matches('/').into();
+                    Target::Bucket { base, layout: *layout }
+                }
+                Face::Registry { url, repository_prefix } => {
+                    let base = url.as_str().trim_end_matches('/');
+                    let separator = if repository_prefix.is_empty() { "" } else { "/" };
+                    let base = format!("{base}/v2/{repository_prefix}{separator}").into();
+                    Target::Registry { base }
+                }
+                Face::Embedded { layout, .. } => {
+                    let base = format!("{}{}", crate::embedded::PATH_PREFIX, copy.name).into();
+                    Target::Bucket { base, layout: *layout }
+                }
+                Face::Streamed => Target::Streamed,
+            };
+            Ok(Copy { id, name: copy.name.as_str().into(), place, target })
+        })
+        .collect()
+}
+
+fn compile_site(
+    index: usize,
+    site: &SiteSettings,
+    settings: &Settings,
+    copies: &[Copy],
+    places: &Places,
+) -> Option<Site> {
+    let origin = settings.origins.get(site.origin)?;
+    let origin_copy = copies.get(origin.copy)?.id;
+    let ids = |list: &[usize]| {
+        list.iter().map(|&at| Some(copies.get(at)?.id)).collect::<Option<Vec<_>>>()
+    };
+    let mirrors: CopySet = ids(&site.mirrors)?.into_iter().collect();
+    let members = mirrors.with(origin_copy);
+    // A streamed origin costs the front's own egress, so nobody is near enough to prefer it.
+    let is_streamed = matches!(copies[origin_copy.index()].target, Target::Streamed);
+    let local = if is_streamed { mirrors } else { members };
+
+    let mut weights = [1; MAX_COPIES];
+    let mut defaults = CopySet::EMPTY;
+    for &(at, weight) in &site.defaults {
+        let id = copies.get(at)?.id;
+        weights[id.index()] = weight;
+        defaults = defaults.with(id);
+    }
+    let mut last = Vec::new();
+    if !defaults.is_empty() {
+        last.push(Tier { copies: defaults, reason: Reason::Default });
+    }
+    last.push(Tier { copies: CopySet::EMPTY.with(origin_copy), reason: Reason::Origin });
+    // What no rule, default or place names is better than no answer at all.
+    last.push(Tier { copies: mirrors, reason: Reason::Default });
+
+    let mut routes = RoutingTable::new(last.clone(), weights);
+    for (place, names) in places.iter() {
+        let mut tiers = Vec::new();
+        let here: CopySet =
+            copies.iter().filter(|copy| copy.place == place).map(|copy| copy.id).collect();
+        if !here.and(local).is_empty() {
+            tiers.push(Tier { copies: here.and(local), reason: Reason::SameRegion });
+        }
+        let rule = site.neighbours.iter().find(|rule| {
+            rule.provider.eq_ignore_ascii_case(names.provider)
+                && rule
+                    .region
+                    .as_ref()
+                    .is_none_or(|region| region.eq_ignore_ascii_case(names.region))
+        });
+        for id in rule.map_or(Some(Vec::new()), |rule| ids(&rule.copies))? {
+            tiers.push(Tier { copies: CopySet::EMPTY.with(id), reason: Reason::Neighbour });
+        }
+        if !tiers.is_empty() {
+            tiers.extend_from_slice(&last);
+            routes.set(place, tiers);
+        }
+    }
+    Some(Site { index, origin: site.origin, origin_copy, copies: members, routes })
+}

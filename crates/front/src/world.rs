@@ -1,0 +1,235 @@
+//! The world as one request sees it: a snapshot, and the running things that go with it.
+//!
+//! A world is replaced whole. What should outlive a new generation or new address ranges (health,
+//! caches, connections) is shared between worlds; what belongs to a configuration is made anew
+//! with it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landbridge_core::Digest;
+use landbridge_core::topology::CopyId;
+use landbridge_registry::Credentials;
+use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
+use landbridge_store::{Bucket, BucketLayout, FaceError, FaceTimeouts, PublicFace};
+use url::Url;
+
+use crate::health::Health;
+use crate::live::{LiveOrigin, LivePresence};
+use crate::manifests::ManifestCache;
+use crate::metrics::{CopyCounters, Metrics};
+use crate::reader::{ReadError, Reader};
+use tracing::{error, warn};
+
+use crate::settings::{CacheSettings, Face, OriginKind, Settings};
+use crate::snapshot::Snapshot;
+
+/// Requests that one registry gets from this front at once.
+const MAX_INFLIGHT: usize = 256;
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) running: Arc<Running>,
+}
+
+/// What belongs to a configuration: connections to copies and origins, their health and caches.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// By copy.
+    pub(crate) readers: Vec<Reader>,
+    /// By copy.
+    pub(crate) counters: Vec<CopyCounters>,
+    /// By origin: of those that are live registries.
+    pub(crate) live: Vec<Option<LiveOrigin>>,
+    /// What the mirrors of live origins hold.
+    pub(crate) presence: LivePresence,
+    pub(crate) health: Arc<Health>,
+    pub(crate) manifests: ManifestCache,
+    pub(crate) suspects: Suspects,
+}
+
+/// Copies that served wrong bytes for an object: not asked for it again for a while.
+#[derive(Debug, Clone)]
+pub(crate) struct Suspects(moka::sync::Cache<(CopyId, Digest), ()>);
+
+impl Suspects {
+    /// How many are remembered, and for how long.
+    const MOST: u64 = 10_000;
+    const LIFETIME: Duration = Duration::from_hours(1);
+
+    fn new() -> Self {
+        Self(
+            moka::sync::Cache::builder()
+                .max_capacity(Self::MOST)
+                .time_to_live(Self::LIFETIME)
+                .build(),
+        )
+    }
+
+    pub(crate) fn insert(&self, copy: CopyId, digest: Digest) {
+        self.0.insert((copy, digest), ());
+    }
+
+    pub(crate) fn contains(&self, copy: CopyId, digest: &Digest) -> bool {
+        self.0.contains_key(&(copy, *digest))
+    }
+}
+
+/// Why a copy or an origin cannot be used at all: the configuration is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The bucket.
+    #[error("copy `{copy}` cannot be opened")]
+    Bucket {
+        /// The copy's name.
+        copy: String,
+        /// What is wrong.
+        source: landbridge_store::OpenError,
+    },
+    /// The registry.
+    #[error("copy `{copy}` cannot be opened")]
+    Registry {
+        /// The copy's name.
+        copy: String,
+        /// What is wrong.
+        source: ClientSettingsError,
+    },
+    /// A copy that neither clients nor the front can reach: a fault of who made the settings.
+    #[error("copy `{0}` has no address and is no origin")]
+    Nowhere(String),
+    /// The public address.
+    #[error("copy `{copy}` cannot be reached through its public address")]
+    Face {
+        /// The copy's name.
+        copy: String,
+        /// What is wrong.
+        source: FaceError,
+    },
+}
+
+impl Running {
+    /// Opens every copy and origin. Nothing is asked of them yet.
+    pub(crate) fn open(settings: &Settings, metrics: &Metrics) -> Result<Self, OpenError> {
+        let health = Arc::new(Health::new(settings.copies.len(), settings.breaker));
+        let readers = settings
+            .copies
+            .iter()
+            .enumerate()
+            .map(|(index, _)| open_reader(settings, index))
+            .collect::<Result<Vec<_>, _>>()?;
+        let live = settings
+            .origins
+            .iter()
+            .map(|origin| match (&origin.kind, readers.get(origin.copy)) {
+                (OriginKind::Registry { .. }, Some(Reader::Registry(client))) => {
+                    Some(LiveOrigin::new(Arc::clone(client), &settings.caches))
+                }
+                _ => None,
+            })
+            .collect();
+        let counters = settings.copies.iter().map(|copy| metrics.copy(&copy.name)).collect();
+        let presence = LivePresence::new(&settings.caches, Arc::clone(&health));
+        let manifests = ManifestCache::new(settings.caches.manifest_bytes);
+        Ok(Self { readers, counters, live, presence, health, manifests, suspects: Suspects::new() })
+    }
+
+    /// Tells a copy's health, and the operator, how a read went.
+    pub(crate) fn note<T>(&self, copy: CopyId, digest: &Digest, read: &Result<T, ReadError>) {
+        match read {
+            Ok(_) | Err(ReadError::Absent) => self.health.succeed(copy),
+            Err(ReadError::WrongBytes(why)) => {
+                error!(%digest, copy = copy.index(), why, "a copy served wrong bytes; it is not asked for them again");
+                self.counters[copy.index()].wrong_bytes.inc();
+                self.suspects.insert(copy, *digest);
+            }
+            Err(ReadError::Failing(why)) => {
+                if self.health.fail(copy, Instant::now()) {
+                    warn!(copy = copy.index(), why, "a copy fails and is left alone for a while");
+                }
+            }
+        }
+    }
+
+    /// How the front reads a copy.
+    pub(crate) fn reader(&self, copy: CopyId) -> &Reader {
+        &self.readers[copy.index()]
+    }
+}
+
+fn open_reader(settings: &Settings, index: usize) -> Result<Reader, OpenError> {
+    let copy = &settings.copies[index];
+    let credentials = settings.origins.iter().find(|origin| origin.copy == index).and_then(
+        |origin| match &origin.kind {
+            OriginKind::Registry { credentials, .. } => credentials.clone(),
+            OriginKind::Store { .. } => None,
+        },
+    );
+    match &copy.face {
+        Face::Embedded { store, layout } => open_bucket(&copy.name, store, *layout),
+        Face::Bucket { url, layout } => {
+            open_face(&copy.name, url, *layout, settings).map(Reader::Public)
+        }
+        Face::Registry { url, repository_prefix } => {
+            open_registry(settings, &copy.name, url, repository_prefix, credentials)
+        }
+        Face::Streamed => streamed_reader(settings, index, credentials),
+    }
+}
+
+/// A copy that clients cannot reach is an origin: read as what it is.
+fn streamed_reader(
+    settings: &Settings,
+    index: usize,
+    credentials: Option<Credentials>,
+) -> Result<Reader, OpenError> {
+    let copy = &settings.copies[index].name;
+    let origin = settings.origins.iter().find(|origin| origin.copy == index);
+    match origin.map(|origin| &origin.kind) {
+        Some(OriginKind::Registry { url, repository_prefix, .. }) => {
+            open_registry(settings, copy, url, repository_prefix, credentials)
+        }
+        Some(OriginKind::Store { url, layout, .. }) => open_bucket(copy, url, *layout),
+        None => Err(OpenError::Nowhere(copy.clone())),
+    }
+}
+
+fn open_bucket(copy: &str, url: &Url, layout: BucketLayout) -> Result<Reader, OpenError> {
+    let opened = Bucket::open(url, layout);
+    opened.map(Reader::Bucket).map_err(|source| OpenError::Bucket { copy: copy.to_owned(), source })
+}
+
+fn open_registry(
+    settings: &Settings,
+    copy: &str,
+    url: &Url,
+    repository_prefix: &str,
+    credentials: Option<Credentials>,
+) -> Result<Reader, OpenError> {
+    let client = RegistryClient::new(ClientSettings {
+        url: url.clone(),
+        repository_prefix: repository_prefix.to_owned(),
+        credentials,
+        connect_timeout: settings.caches.fetch_timeout,
+        answer_timeout: settings.caches.fetch_timeout,
+        max_inflight: MAX_INFLIGHT,
+    });
+    client
+        .map(|client| Reader::Registry(Arc::new(client)))
+        .map_err(|source| OpenError::Registry { copy: copy.to_owned(), source })
+}
+
+/// A copy's public address, as this front reads it.
+pub(crate) fn open_face(
+    copy: &str,
+    url: &Url,
+    layout: BucketLayout,
+    settings: &Settings,
+) -> Result<PublicFace, OpenError> {
+    let CacheSettings { presence_timeout, fetch_timeout, .. } = settings.caches;
+    let timeouts =
+        FaceTimeouts { connect: presence_timeout, head: presence_timeout, idle: fetch_timeout };
+    let opened = PublicFace::new(url, layout, timeouts);
+    opened.map_err(|source| OpenError::Face { copy: copy.to_owned(), source })
+}
