@@ -7,9 +7,12 @@
 //! Invariant: everything runs in a private temporary directory, speaks to loopback only, has a deadline, and is gone
 //! when its value is dropped. A program that is not installed is an error, never a skipped test.
 
+mod certificate;
 mod containerd;
 mod dockerd;
+mod forwarder;
 mod hello;
+pub mod http;
 pub mod image;
 mod layout;
 mod podman;
@@ -18,12 +21,16 @@ mod program;
 mod pulled;
 mod registry;
 mod skopeo;
+mod tmpfs;
 
+pub use certificate::Certificate;
 pub use containerd::Containerd;
 pub use dockerd::Dockerd;
+pub use forwarder::{Fault, Forwarder};
 pub use layout::Layout;
 pub use podman::Podman;
 pub use process::{Finished, Server, Signal, run};
 pub use pulled::{Layers, Platforms, Pulled};
 pub use registry::{DockerRegistry, Login};
 pub use skopeo::Skopeo;
+pub use tmpfs::Tmpfs;

@@ -4,3 +4,4 @@
 
 mod clients;
 mod fixtures;
+mod network;
