@@ -11,6 +11,7 @@
 
 mod naive;
 mod scene;
+mod synthetic;
 
 use std::hint::black_box;
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "random bits are cut to size on purpose")]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use landbridge_core::Digest;
 use landbridge_core::client_address::{
@@ -15,21 +15,15 @@ use landbridge_core::request::{Request, parse};
 use landbridge_core::route::{Candidate, Reason, RoutingTable, StickyKey, Tier};
 use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
 
+use crate::synthetic::{Random, inside, ranges};
+
 pub(crate) const COPIES: usize = 24;
-const PREFIXES: usize = 20_000;
 const OBJECTS: usize = 500_000;
-const REGIONS: usize = 60;
 const REPOSITORIES: usize = 500;
 const REQUESTS: usize = 1 << 15;
 
 /// The proxy that all requests come through.
 const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// How many of 7,808 IPv4 prefixes have which length, from /11, in AWS's file of July 2026.
-const IPV4_LENGTHS: [u32; 22] = [
-    2, 11, 27, 61, 193, 380, 62, 98, 47, 128, 207, 478, 543, 1757, 257, 496, 310, 316, 491, 189,
-    501, 1254,
-];
 
 /// One request: what comes over the wire, and what the parts of a decision are given.
 #[derive(Debug)]
@@ -156,50 +150,6 @@ impl Scene {
     }
 }
 
-/// An address near the beginning of a prefix.
-fn inside(start: IpAddr, random: &mut Random) -> IpAddr {
-    match start {
-        IpAddr::V4(start) => Ipv4Addr::from_bits(start.to_bits() | random.below(16) as u32).into(),
-        IpAddr::V6(start) => {
-            Ipv6Addr::from_bits(start.to_bits() | u128::from(random.next())).into()
-        }
-    }
-}
-
-/// Prefixes as clouds have them: many lengths, crowded into few parts of the address space.
-fn ranges(random: &mut Random) -> String {
-    let total: u32 = IPV4_LENGTHS.iter().sum();
-    let mut lines = std::collections::BTreeSet::new();
-    while lines.len() < PREFIXES {
-        let region = random.below(REGIONS);
-        let line = if random.below(5) == 0 {
-            let length = [36, 40, 40, 40, 48, 56][random.below(6)];
-            let address = 0x2600_u128 << 112 | u128::from(random.next()) << 48;
-            let address = Ipv6Addr::from_bits(address >> (128 - length) << (128 - length));
-            format!("{address}/{length}")
-        } else {
-            let mut pick = random.below(total as usize) as u32;
-            let length = 11
-                + IPV4_LENGTHS
-                    .iter()
-                    .position(|&count| match pick.checked_sub(count) {
-                        Some(rest) => {
-                            pick = rest;
-                            false
-                        }
-                        None => true,
-                    })
-                    .unwrap_or_default();
-            let block = [3, 13, 18, 34, 35, 52, 54, 99][random.below(8)];
-            let address = block << 24 | random.next() as u32 >> 8;
-            let address = Ipv4Addr::from_bits(address >> (32 - length) << (32 - length));
-            format!("{address}/{length}")
-        };
-        lines.insert(format!("{line},{},region-{region}\n", ["aws", "gcp", "azure"][region % 3]));
-    }
-    lines.into_iter().collect()
-}
-
 /// Objects that most copies have.
 fn objects(random: &mut Random) -> Vec<(Digest, u64, CopySet)> {
     let every = (1_u32 << COPIES) - 1;
@@ -229,21 +179,4 @@ fn routes(places: &Places, weights: [u16; MAX_COPIES]) -> RoutingTable {
         }
     }
     routes
-}
-
-/// `SplitMix64`.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
 }
