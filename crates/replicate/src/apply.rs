@@ -34,8 +34,8 @@ pub(crate) async fn apply_objects(
             open.contains(*id) && evidence.size(bucket, &object.digest) != Some(object.size)
         })
     };
-    let objects: Vec<_> = plan.objects.iter().filter(is_open).collect();
-    let is_read = |object: &&&PlannedObject| !object.lacking.is_empty();
+    let objects: Vec<_> = plan.objects.iter().filter(is_open).cloned().collect();
+    let is_read = |object: &&PlannedObject| !object.lacking.is_empty();
     listener(Progress::Planned {
         objects: objects.len() as u64,
         bytes: objects.iter().filter(is_read).map(|object| object.size).sum(),
@@ -63,12 +63,12 @@ struct Applied {
 }
 
 async fn apply_object(
-    object: &PlannedObject,
+    object: PlannedObject,
     source: &Source,
     copies: &Copies<'_>,
     listener: Listener<'_>,
 ) -> Result<Applied, ImportError> {
-    let PlannedObject { digest, size, .. } = *object;
+    let PlannedObject { digest, size, .. } = object;
     listener(Progress::Started { digest, size });
     let mut applied =
         Applied { size, was_read: false, written: 0, checked: 0, confirmed: Vec::new() };

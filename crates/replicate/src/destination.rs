@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use landbridge_core::Digest;
 use landbridge_core::topology::CopySet;
 use landbridge_store::publish::{Base, Publication};
@@ -97,10 +97,16 @@ async fn sizes(
     bucket: &Bucket,
     digests: &BTreeSet<Digest>,
 ) -> Result<BTreeMap<Digest, u64>, StoreError> {
-    stream::iter(digests)
-        .map(async |digest| Ok((*digest, bucket.size_of(digest).await?)))
+    stream::iter(digests.iter().copied())
+        .map(|digest| size(bucket, digest))
         .buffer_unordered(PARALLEL_QUESTIONS)
-        .try_filter_map(async |(digest, size)| Ok(size.map(|size| (digest, size))))
-        .try_collect()
+        .try_fold(BTreeMap::new(), |mut sizes, answer| {
+            sizes.extend(answer);
+            future::ready(Ok(sizes))
+        })
         .await
+}
+
+async fn size(bucket: &Bucket, digest: Digest) -> Result<Option<(Digest, u64)>, StoreError> {
+    Ok(bucket.size_of(&digest).await?.map(|size| (digest, size)))
 }

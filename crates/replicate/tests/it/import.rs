@@ -104,6 +104,18 @@ async fn a_mirror_that_lost_an_object_gets_it_again_without_a_new_pointer() {
 }
 
 #[tokio::test]
+async fn an_import_may_run_on_any_thread() {
+    fn on_any_thread<T: Send>(work: T) -> T {
+        work
+    }
+    let world = World::new();
+    let (layout, _) = world.image("layout", 1, "v1");
+    let source = oci(&layout);
+    on_any_thread(world.import(&source, "a")).await.unwrap();
+    on_any_thread(world.prepare(&source, "a")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_dry_run_writes_nothing() {
     let world = World::new();
     let (layout, image) = world.image("layout", 1, "quay.io/my/app:v1");
