@@ -38,6 +38,8 @@ pub enum Code {
     NotFound,
     /// `REQUEST_INVALID`: not a request that HTTP or the specification knows.
     RequestInvalid,
+    /// `BODY_TOO_LARGE`: more was sent with a request than is read.
+    BodyTooLarge,
     /// `UNKNOWN`: a fault of our own.
     Unknown,
 }
@@ -59,6 +61,7 @@ impl Code {
             Self::Unavailable => "UNAVAILABLE",
             Self::NotFound => "NOT_FOUND",
             Self::RequestInvalid => "REQUEST_INVALID",
+            Self::BodyTooLarge => "BODY_TOO_LARGE",
             Self::Unknown => "UNKNOWN",
         }
     }
@@ -73,6 +76,7 @@ impl Code {
             | Self::PaginationNumberInvalid
             | Self::RequestInvalid => 400,
             Self::Unsupported => 405,
+            Self::BodyTooLarge => 413,
             Self::Denied => 403,
             Self::TooManyRequests => 429,
             Self::Unavailable => 503,

@@ -57,7 +57,7 @@ impl Kind {
 }
 
 /// The statuses that are counted one by one; any other is counted as `other`.
-const STATUSES: [u16; 12] = [200, 206, 304, 307, 400, 403, 404, 405, 416, 429, 500, 503];
+const STATUSES: [u16; 13] = [200, 206, 304, 307, 400, 403, 404, 405, 413, 416, 429, 500, 503];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use http::header::{HOST, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, Method, Uri};
 use landbridge_core::Digest;
 use landbridge_core::catalog::{Catalog, ManifestInfo};
@@ -79,14 +79,7 @@ impl<'a> Asked<'a> {
             address,
             place: snapshot.prefixes.locate(address),
             network: ClientNetwork::of(address),
-            request: if is_read(head.method) {
-                request::parse(head.uri.path(), head.uri.query())
-            } else {
-                Err(OciError::new(
-                    Code::Unsupported,
-                    "this registry is read-only: only GET and HEAD are answered",
-                ))
-            },
+            request: understand(head, snapshot.settings.listen.limits.body_bytes),
         }
     }
 
@@ -165,7 +158,7 @@ impl World {
             Request::Page { path } => return page(&settings.pages, path).map(Some),
             Request::Catalog { .. } if !settings.catalog_api => {
                 return Err(OciError::new(
-                    Code::Unsupported,
+                    Code::NotFound,
                     "this site does not list its repositories",
                 ));
             }
@@ -248,6 +241,21 @@ impl World {
             .get(&info.digest)
             .map(|bytes| Answer::manifest(info, by, Some(bytes)))
     }
+}
+
+/// A read of the registry, or what stands in the way. Bodies mean nothing here: a small one is
+/// ignored, a large one not even waited for.
+fn understand(head: Head<'_>, body_limit: u64) -> Result<Request<'_>, OciError> {
+    if !is_read(head.method) {
+        let message = "this registry is read-only: only GET and HEAD are answered";
+        return Err(OciError::new(Code::Unsupported, message));
+    }
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > body_limit)
+    {
+        return Err(OciError::new(Code::BodyTooLarge, "a read has no use for a body of this size"));
+    }
+    request::parse(head.uri.path(), head.uri.query())
 }
 
 /// Name or digest → the manifest, if the repository lists it.

@@ -1,7 +1,8 @@
 //! A connection that ends when nothing moves on it.
 //!
-//! Until its first byte a connection has one deadline (a TLS handshake and HTTP/2's preface come
-//! under it), afterwards another that every byte in either direction renews. A renewal only notes
+//! Until it has greeted (sent as many bytes as HTTP/2's preface has, or been answered) a connection
+//! has one deadline that nothing renews, afterwards another that every byte in either direction
+//! does. A renewal only notes
 //! the moment; the timer is set again when it fires, so that a busy connection costs no timer.
 
 use std::io;
@@ -12,6 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+/// Bytes of HTTP/2's connection preface (RFC 9113, section 3.4); no useful request is shorter.
+const GREETING_BYTES: usize = 24;
+
 /// A stream with an idle limit.
 #[derive(Debug)]
 pub(crate) struct TimedIo<S> {
@@ -19,22 +23,26 @@ pub(crate) struct TimedIo<S> {
     timer: Pin<Box<Sleep>>,
     moved: Instant,
     limit: Duration,
-    /// The limit after the first byte.
+    /// The limit after the greeting.
     idle: Duration,
+    /// Bytes that the greeting still lacks.
+    greeting_left: usize,
 }
 
 impl<S> TimedIo<S> {
-    /// A stream that must send its first byte within `first_byte`, and then one at least every
-    /// `idle`.
-    pub(crate) fn new(stream: S, first_byte: Duration, idle: Duration) -> Self {
+    /// A stream that must greet within `greeting`, and then move a byte at least every `idle`.
+    pub(crate) fn new(stream: S, greeting: Duration, idle: Duration) -> Self {
         let moved = Instant::now();
-        let timer = Box::pin(tokio::time::sleep_until(moved + first_byte));
-        Self { stream, timer, moved, limit: first_byte, idle }
+        let timer = Box::pin(tokio::time::sleep_until(moved + greeting));
+        Self { stream, timer, moved, limit: greeting, idle, greeting_left: GREETING_BYTES }
     }
 
-    fn note(&mut self) {
-        self.moved = Instant::now();
-        self.limit = self.idle;
+    fn note(&mut self, bytes: usize) {
+        self.greeting_left = self.greeting_left.saturating_sub(bytes);
+        if self.greeting_left == 0 {
+            self.moved = Instant::now();
+            self.limit = self.idle;
+        }
     }
 
     /// Ready when nothing has moved for too long.
@@ -56,10 +64,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Pending => self.poll_limit(context).map(Err),
             ready @ Poll::Ready(_) => {
-                self.note();
+                self.note(buffer.filled().len() - before);
                 ready
             }
         }
@@ -75,7 +84,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Pending => self.poll_limit(context).map(Err),
             ready @ Poll::Ready(_) => {
-                self.note();
+                self.note(GREETING_BYTES);
                 ready
             }
         }
@@ -89,7 +98,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
         match Pin::new(&mut self.stream).poll_write_vectored(context, slices) {
             Poll::Pending => self.poll_limit(context).map(Err),
             ready @ Poll::Ready(_) => {
-                self.note();
+                self.note(GREETING_BYTES);
                 ready
             }
         }
@@ -122,6 +131,7 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(64);
         let mut near = TimedIo::new(near, Duration::from_secs(1), Duration::from_secs(10));
         let slow = tokio::spawn(async move {
+            far.write_all(&[b'x'; GREETING_BYTES]).await.unwrap();
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_millis(900)).await;
                 far.write_all(b"x").await.unwrap();
@@ -130,7 +140,7 @@ mod tests {
         });
         let start = Instant::now();
         let mut byte = [0];
-        for _ in 0..4 {
+        for _ in 0..GREETING_BYTES + 4 {
             near.read_exact(&mut byte).await.unwrap();
         }
         let error = near.read_exact(&mut byte).await.unwrap_err();
@@ -138,10 +148,16 @@ mod tests {
         assert_eq!(start.elapsed().as_millis(), 3_600 + 10_000);
         drop(slow.await.unwrap());
 
-        let (near, far) = tokio::io::duplex(64);
+        let (near, mut far) = tokio::io::duplex(64);
         let mut near = TimedIo::new(near, Duration::from_secs(1), Duration::from_secs(10));
+        far.write_all(b"PRI * HTTP/2.0").await.unwrap();
+        let start = Instant::now();
+        for _ in 0..14 {
+            near.read_exact(&mut byte).await.unwrap();
+        }
         let error = near.read_exact(&mut byte).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(start.elapsed().as_secs(), 1, "half a greeting renews nothing");
         drop(far);
     }
 }
