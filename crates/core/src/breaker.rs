@@ -44,6 +44,11 @@ impl Breaker {
         self.open_until.is_none_or(|until| now >= until)
     }
 
+    /// While it is open, and until a trial decides: when that trial is due.
+    pub fn trial_due(&self) -> Option<Instant> {
+        self.open_until
+    }
+
     /// The store answered as a working one does; absence counts as working.
     pub fn succeed(&mut self) {
         *self = Self::new(self.settings);
@@ -76,6 +81,7 @@ mod tests {
         assert!(!breaker.fail(at(0)) && !breaker.fail(at(0)));
         assert!(breaker.allows(at(0)));
         assert!(breaker.fail(at(0)), "third failure in a row");
+        assert_eq!(breaker.trial_due(), Some(at(5)));
         assert!(!breaker.allows(at(4)));
         assert!(breaker.allows(at(5)), "a trial is due");
         assert!(breaker.fail(at(5)), "the trial failed");
