@@ -120,6 +120,12 @@ impl RegistryClient {
         Ok(Self { http, url, prefix, timeout, inflight, auth })
     }
 
+    /// False only if the registry is known to answer whoever asks: it has answered without a token
+    /// or a password, and has never wanted one. What it has not been asked it may want.
+    pub fn wants_authorization(&self) -> bool {
+        self.auth.is_wanted()
+    }
+
     /// The registry's own name of `repository`.
     fn full_name(&self, repository: &RepositoryName) -> String {
         if self.prefix.is_empty() {

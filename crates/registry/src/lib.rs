@@ -7,7 +7,6 @@ pub mod client;
 mod credentials;
 mod source;
 
-pub use client::RegistryClient;
 pub use credentials::{Credentials, Secret};
 pub use source::{
     ArchiveError, Selection, Source, SourceBlob, SourceError, SourceImage, SourceLimits,

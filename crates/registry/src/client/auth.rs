@@ -14,6 +14,7 @@
 //! <https://distribution.github.io/distribution/spec/auth/token/>
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -67,6 +68,10 @@ pub(super) struct Authenticator {
     timeout: Duration,
     wanted: moka::sync::Cache<Box<str>, Wanted>,
     tokens: moka::future::Cache<Url, Token>,
+    /// Whether it ever answered somebody whom it did not know.
+    has_answered: AtomicBool,
+    /// Whether it ever wanted to know who asks.
+    has_refused: AtomicBool,
 }
 
 impl Authenticator {
@@ -86,7 +91,19 @@ impl Authenticator {
                 .max_capacity(MOST_REMEMBERED)
                 .expire_after(TokenLife)
                 .build(),
+            has_answered: AtomicBool::new(false),
+            has_refused: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        let (answered, refused) = (&self.has_answered, &self.has_refused);
+        refused.load(Ordering::Relaxed) || !answered.load(Ordering::Relaxed)
+    }
+
+    /// The registry answered a request that was not signed.
+    pub(super) fn was_not_needed(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
     }
 
     /// What to send for `scope` without asking anyone; `None` if nothing is known to be wanted or
@@ -106,6 +123,7 @@ impl Authenticator {
         headers: &HeaderMap,
         refused: Option<Authorization>,
     ) -> Result<Authorization, ClientError> {
+        self.has_refused.store(true, Ordering::Relaxed);
         let offers = headers.get_all(header::WWW_AUTHENTICATE);
         let offer = challenge::choose(offers.iter().filter_map(|value| value.to_str().ok()));
         match offer {

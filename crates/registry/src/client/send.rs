@@ -73,6 +73,9 @@ impl RegistryClient {
         // Another host's 401, behind a redirect, is not this registry's to explain.
         let is_own = response.url().origin() == self.url.origin();
         if response.status() != StatusCode::UNAUTHORIZED || !is_own {
+            if authorization.is_none() && response.status().is_success() {
+                self.auth.was_not_needed();
+            }
             return Ok(Answer { response, permit });
         }
         let headers = response.headers();

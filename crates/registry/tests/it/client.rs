@@ -7,8 +7,8 @@ mod token;
 use std::time::Duration;
 
 use landbridge_core::reference::RepositoryName;
-use landbridge_registry::client::ClientSettings;
-use landbridge_registry::{Credentials, RegistryClient, Secret};
+use landbridge_registry::client::{ClientSettings, RegistryClient};
+use landbridge_registry::{Credentials, Secret};
 use url::Url;
 
 /// Settings for the registry at `url`, patient enough for a busy machine.

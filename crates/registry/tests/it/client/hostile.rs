@@ -12,8 +12,7 @@ use futures::{TryStreamExt as _, stream};
 use landbridge_core::digest::Digest;
 use landbridge_core::media_type;
 use landbridge_core::request::ManifestReference;
-use landbridge_registry::RegistryClient;
-use landbridge_registry::client::{BlobRange, ClientError, ClientSettings};
+use landbridge_registry::client::{BlobRange, ClientError, ClientSettings, RegistryClient};
 use tokio::net::TcpListener;
 
 use super::{client, name, settings};

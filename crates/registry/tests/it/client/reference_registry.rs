@@ -5,8 +5,7 @@ use landbridge_core::Tag;
 use landbridge_core::digest::Digest;
 use landbridge_core::media_type;
 use landbridge_core::request::ManifestReference;
-use landbridge_registry::RegistryClient;
-use landbridge_registry::client::{BlobRange, ClientError, ClientSettings};
+use landbridge_registry::client::{BlobRange, ClientError, ClientSettings, RegistryClient};
 use landbridge_testkit::{DockerRegistry, Login};
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use url::Url;
@@ -60,8 +59,10 @@ async fn a_manifest_comes_by_tag_and_by_digest_and_what_is_absent_is_none() {
     let pushed = push(&registry, "team/app", "v1").await;
     let client = client(&registry.url());
     let repository = name("team/app");
+    assert!(client.wants_authorization(), "nobody knows yet");
 
     let by_tag = client.manifest(&repository, ManifestReference::Tag("v1")).await.unwrap().unwrap();
+    assert!(!client.wants_authorization());
     assert_eq!(by_tag.bytes, pushed);
     assert_eq!(by_tag.media_type, media_type::OCI_MANIFEST);
     assert_eq!(by_tag.digest, Digest::sha256_of(pushed.as_bytes()));

@@ -10,8 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use futures::future::join_all;
 use landbridge_core::digest::Digest;
-use landbridge_registry::RegistryClient;
-use landbridge_registry::client::{ClientError, ClientSettings};
+use landbridge_registry::client::{ClientError, ClientSettings, RegistryClient};
 
 use super::hostile::serve;
 use super::{client, credentials, name, settings};
@@ -76,6 +75,7 @@ async fn a_token_is_fetched_once_and_kept_for_its_scope() {
         assert_eq!(client.head_blob(&name("a"), &digest).await.unwrap(), Some(4));
     }
     assert_eq!(counts.read(), (1, 1, 3));
+    assert!(client.wants_authorization());
 }
 
 #[tokio::test]
