@@ -124,7 +124,9 @@ impl Running {
             .iter()
             .map(|origin| match (&origin.kind, readers.get(origin.copy)) {
                 (OriginKind::Registry { .. }, Some(Reader::Registry(client))) => {
-                    Some(LiveOrigin::new(Arc::clone(client), &settings.caches))
+                    let (client, health) = (Arc::clone(client), Arc::clone(&health));
+                    let copy = CopyId::new(origin.copy)?;
+                    Some(LiveOrigin::new(client, copy, health, &settings.caches))
                 }
                 _ => None,
             })
