@@ -292,3 +292,6 @@ fn compile_site(
     }
     Some(Site { index, origin: site.origin, origin_copy, copies: members, routes })
 }
+
+#[cfg(test)]
+mod tests;
