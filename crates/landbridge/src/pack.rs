@@ -127,7 +127,8 @@ fn files(executable: &Path) -> Result<BTreeMap<String, Vec<u8>>, PackError> {
         if !seen.insert(library.clone()) || seen.len() > MOST_LIBRARIES {
             continue;
         }
-        let found = needs.search.iter().chain(&directories).map(|directory| directory.join(&library));
+        let found =
+            needs.search.iter().chain(&directories).map(|directory| directory.join(&library));
         let path = found.into_iter().find(|path| path.is_file());
         let path = path.ok_or_else(|| PackError::MissingLibrary(library.clone()))?;
         let bytes = read(&path)?;
@@ -142,7 +143,8 @@ fn inside(path: &Path) -> String {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PackError> {
-    let failed = |source| PackError::File { path: path.display().to_string(), doing: "read", source };
+    let failed =
+        |source| PackError::File { path: path.display().to_string(), doing: "read", source };
     std::fs::read(path).map_err(failed)
 }
 
@@ -162,7 +164,8 @@ fn needs(path: &Path, bytes: &[u8]) -> Result<Needs, PackError> {
     let mut needs = Needs::default();
     for segment in file.elf_program_headers() {
         if let Some(interpreter) = segment.interpreter(endian, bytes).map_err(not_elf)? {
-            needs.interpreter = Some(PathBuf::from(String::from_utf8_lossy(interpreter).into_owned()));
+            needs.interpreter =
+                Some(PathBuf::from(String::from_utf8_lossy(interpreter).into_owned()));
         }
     }
     let sections = file.elf_header().sections(endian, bytes).map_err(not_elf)?;
@@ -180,7 +183,9 @@ fn needs(path: &Path, bytes: &[u8]) -> Result<Needs, PackError> {
             elf::DT_NEEDED => needs.libraries.push(text()?),
             elf::DT_RUNPATH | elf::DT_RPATH => {
                 let text = text()?.replace("$ORIGIN", &origin);
-                needs.search.extend(text.split(':').filter(|part| !part.is_empty()).map(PathBuf::from));
+                needs
+                    .search
+                    .extend(text.split(':').filter(|part| !part.is_empty()).map(PathBuf::from));
             }
             _ => {}
         }
@@ -209,7 +214,8 @@ fn library_directories() -> Vec<PathBuf> {
 
 /// A gzip-compressed tar of the files, and the digest of the tar itself.
 fn layer(files: &BTreeMap<String, Vec<u8>>) -> Result<(Vec<u8>, String), PackError> {
-    let failed = |source| PackError::File { path: "the image's layer".to_owned(), doing: "written", source };
+    let failed =
+        |source| PackError::File { path: "the image's layer".to_owned(), doing: "written", source };
     let mut archive = tar::Builder::new(Vec::new());
     let mut directories = BTreeSet::from(["tmp/".to_owned()]);
     for path in files.keys() {
@@ -277,7 +283,8 @@ impl Layout<'_> {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), PackError> {
         let path = self.directory.join(name);
-        let failed = |source| PackError::File { path: path.display().to_string(), doing: "written", source };
+        let failed =
+            |source| PackError::File { path: path.display().to_string(), doing: "written", source };
         std::fs::write(&path, bytes).map_err(failed)
     }
 }

@@ -1,0 +1,271 @@
+//! The command line: what there is to type and what its help says.
+//!
+//! Completions and man pages are generated from these definitions.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where everything lies without a configuration.
+pub(crate) const DEFAULT_DATA: &str = "landbridge-data";
+
+const AFTER_HELP: &str = "\
+Try it:
+  landbridge serve                        a complete local topology with an image to pull
+  skopeo inspect --tls-verify=false docker://127.0.0.1:8080/landbridge:latest
+  landbridge explain landbridge:latest --from 3.5.140.1
+
+Exit codes:
+  0  done
+  1  findings: a check found something
+  2  usage or configuration
+  3  something remote or on disk failed";
+
+/// One name for a project's releases, served from several clouds.
+#[derive(Debug, Parser)]
+#[command(name = "landbridge", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to log to standard error: `error`, `warn`, `info`, `debug`, or a list such as
+    /// `info,landbridge_front=debug` [default: `info` for serve, else `warn`]
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        env = "LANDBRIDGE_LOG",
+        value_name = "FILTER",
+        hide_env_values = true
+    )]
+    pub(crate) log: Option<String>,
+
+    /// How log lines are written
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        env = "LANDBRIDGE_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT",
+        hide_env_values = true
+    )]
+    pub(crate) log_format: LogFormat,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The filter of the log: whoever operates a front wants to hear more than who asks a question.
+    pub(crate) fn log(&self) -> &str {
+        match (&self.log, &self.command) {
+            (Some(filter), _) => filter,
+            (None, Command::Serve(_)) => "info",
+            (None, _) => "warn",
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object for each line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Answer pulls
+    Serve(ServeArgs),
+    /// Publish an image from a directory or archive into a data directory
+    Import(ImportArgs),
+    /// Say which copy serves an image to a client, and why no other
+    Explain(ExplainArgs),
+    /// Check, show and explain the configuration
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  landbridge completions bash > /etc/bash_completion.d/landbridge"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command
+    #[command(after_help = "Example:\n  landbridge man /usr/local/share/man/man1")]
+    Man {
+        /// The directory to write them to; without it, the first page goes to standard output
+        directory: Option<PathBuf>,
+    },
+}
+
+const SERVE_HELP: &str = "\
+Without --config a complete local topology starts in this process: an origin and two mirrors in
+--data that stand for AWS us-east-2 and GCP us-central1. An empty directory first gets an image to
+pull: this very program. `landbridge config show` prints the configuration that this amounts to.
+
+When ready, the first line of standard output is `listening on http://ADDR`, the second
+`admin on http://ADDR`. SIGHUP or a changed configuration file reloads; SIGTERM and Ctrl-C finish
+the requests that are under way.
+
+Each value of the configuration outside of lists has a variable too, as LANDBRIDGE_RECORDS_MODE for
+records.mode: see `landbridge config explain`. Later wins: defaults, file, environment, flags.
+
+Examples:
+  landbridge serve
+  landbridge serve --data /srv/landbridge --listen 0.0.0.0:8080
+  landbridge serve --config /etc/landbridge/landbridge.yaml
+  LANDBRIDGE_LOG=debug landbridge serve --listen 127.0.0.1:0";
+
+/// Answer pulls, and send every blob to the copy that is closest and cheapest
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_HELP)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) from: Where,
+
+    /// The public listener; port 0 picks a free one [default: 127.0.0.1:8080]
+    /// [env: `LANDBRIDGE_LISTEN_ADDRESS`]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+
+    /// The admin listener: metrics, health, explain [default: 127.0.0.1:8081]
+    /// [env: `LANDBRIDGE_LISTEN_ADMIN`]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
+}
+
+/// What is served: a configuration file or a data directory.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Where {
+    /// The configuration file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LANDBRIDGE_CONFIG",
+        conflicts_with = "data",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The directory of the local topology [default: landbridge-data]
+    #[arg(long, value_name = "DIR", env = "LANDBRIDGE_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
+}
+
+impl Where {
+    /// The data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA))
+    }
+}
+
+const IMPORT_HELP: &str = "\
+SOURCE is one of
+  oci:DIR[:TAG]        an OCI image layout; without a tag, all of its tags
+  oci-archive:FILE     the same as a tar archive
+  docker-archive:FILE  what `docker save` or `podman save` writes
+
+Everything is checked by digest and becomes visible as a whole or not at all. A `landbridge serve`
+on the same directory sees it within a second.
+
+Examples:
+  landbridge import oci:./layout:v1 hello:v1
+  landbridge import docker-archive:hello.tar
+  landbridge import oci-archive:release.tar --dry-run";
+
+/// Publish an image, with all its platforms, from a directory or archive
+#[derive(Debug, Args)]
+#[command(after_help = IMPORT_HELP)]
+pub(crate) struct ImportArgs {
+    /// Where the image is
+    pub(crate) source: String,
+
+    /// What it shall be called, as `hello:v1`; without it, as the source says
+    #[arg(value_name = "NAME:TAG")]
+    pub(crate) image: Option<String>,
+
+    /// The data directory that it is published in
+    #[arg(long, value_name = "DIR", env = "LANDBRIDGE_DATA", default_value = DEFAULT_DATA, hide_env_values = true)]
+    pub(crate) data: PathBuf,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const EXPLAIN_HELP: &str = "\
+It is the same decision that the front makes, made by the same code. Exits with 1 if no copy can
+serve the image.
+
+Examples:
+  landbridge explain landbridge:latest --from 3.5.140.1
+  landbridge explain pause@sha256:… --from 2600:1900:4000::1 --config landbridge.yaml --json
+  landbridge explain pause:3.10 --from 203.0.113.9 --server http://127.0.0.1:8081";
+
+/// Say which copy serves an image to a client at an address, and why no other does
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_HELP)]
+pub(crate) struct ExplainArgs {
+    /// The image: `NAME:TAG`, `NAME@DIGEST`; a digest may be that of a blob
+    pub(crate) image: String,
+
+    /// The client's address
+    #[arg(long, value_name = "IP")]
+    pub(crate) from: IpAddr,
+
+    #[command(flatten)]
+    pub(crate) place: Where,
+
+    /// Ask a running front, by the address of its admin listener
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data"])]
+    pub(crate) server: Option<url::Url>,
+
+    /// The host name that the client asked for, if there are several sites
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Check, show and explain the configuration
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a file and name everything that is wrong with it: file, line, column, field
+    #[command(
+        after_help = "Exits with 2 if anything is wrong. Passwords are not read; other files that it names are.\n\nExample:\n  landbridge config check landbridge.yaml"
+    )]
+    Check {
+        /// The configuration file
+        file: PathBuf,
+    },
+    /// Print the configuration that is in effect, after the environment, with all defaults
+    #[command(
+        after_help = "Without --config, that of the local topology: a good start for one's own.\n\nExample:\n  landbridge config show > landbridge.yaml"
+    )]
+    Show {
+        #[command(flatten)]
+        from: Where,
+    },
+    /// Explain fields of the configuration: what they take, their defaults, what they mean
+    #[command(
+        after_help = "Examples:\n  landbridge config explain\n  landbridge config explain sites.routes\n  landbridge config explain --markdown > docs/configuration.md"
+    )]
+    Explain {
+        /// A field, as `records.mode`; without it, all
+        path: Option<String>,
+        /// Print the whole reference as Markdown
+        #[arg(long, conflicts_with = "path")]
+        markdown: bool,
+    },
+    /// Print the JSON schema of the configuration, for editors
+    Schema,
+}

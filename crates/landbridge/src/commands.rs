@@ -1,0 +1,23 @@
+//! One file for each command.
+
+mod completions;
+mod config;
+mod explain;
+mod import;
+mod man;
+mod serve;
+
+use crate::cli::Command;
+use crate::exit::Outcome;
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command) -> Outcome {
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Explain(args) => explain::run(args),
+        Command::Config(command) => config::run(command),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { directory } => man::run(directory.as_deref()),
+    }
+}

@@ -1,0 +1,63 @@
+//! `landbridge config`: check, show, explain, schema.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use crate::cli::{ConfigCommand, Where};
+use crate::config::{self, Secrets, Source};
+use crate::embedded::{self, DataDirectory};
+use crate::exit::{Exit, OrExit as _, Outcome};
+use crate::output;
+
+pub(super) fn run(command: ConfigCommand) -> Outcome {
+    match command {
+        ConfigCommand::Check { file } => check(&file),
+        ConfigCommand::Show { from } => show(&from),
+        ConfigCommand::Explain { markdown: true, .. } => {
+            output::print(&config::reference_markdown())?;
+            Ok(Exit::Done)
+        }
+        ConfigCommand::Explain { path, markdown: false } => {
+            let text = config::explain(path.as_deref().unwrap_or_default());
+            output::print(&text.map_err(|message| anyhow!(message)).or_usage()?)?;
+            Ok(Exit::Done)
+        }
+        ConfigCommand::Schema => {
+            let schema = serde_json::to_string_pretty(&config::schema()).or_failed()?;
+            output::print_line(&schema)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// The file alone, without the environment: it is checked for where it will be used.
+fn check(file: &Path) -> Outcome {
+    let source = Source::read(file).or_usage()?;
+    match config::load(&source, &[], Secrets::Skip) {
+        Ok(settings) => {
+            let (sites, origins) = (settings.sites.len(), settings.origins.len());
+            let mirrors = settings.copies.len() - origins;
+            output::print_line(&format!(
+                "{}: nothing is wrong; sites: {sites}, origins: {origins}, mirrors: {mirrors}",
+                file.display()
+            ))?;
+            Ok(Exit::Done)
+        }
+        Err(problems) => {
+            output::print_line(&problems.to_string())?;
+            let (count, plural) = (problems.len(), if problems.len() == 1 { "" } else { "s" });
+            Err(anyhow!("{count} problem{plural} in `{}`", file.display())).or_usage()
+        }
+    }
+}
+
+fn show(from: &Where) -> Outcome {
+    let (overrides, _) = config::environment();
+    let source = match &from.config {
+        Some(file) => Source::read(file).or_usage()?,
+        None => embedded::source(&DataDirectory::at(&from.data()).or_usage()?)?,
+    };
+    output::print(&config::effective(&source, &overrides).or_usage()?)?;
+    Ok(Exit::Done)
+}

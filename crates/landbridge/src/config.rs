@@ -1,0 +1,153 @@
+//! The configuration, from text to what a front is told.
+//!
+//! A file becomes a [`document`] in which every value knows its line; flags and the environment
+//! are set over it; its form is [`check`]ed against the [`shape`] of the types in [`raw`]; those
+//! types read what is left, and [`validate`] judges whether it makes sense. Each stage adds its
+//! problems to one list, so that a person sees all of them at once.
+//!
+//! Invariant: settings only come out of a configuration with which nothing is wrong.
+
+mod check;
+mod document;
+mod overrides;
+mod path;
+mod problem;
+pub(crate) mod raw;
+mod reference;
+pub(crate) mod scalar;
+mod shape;
+mod validate;
+
+use std::path::{Path as FilePath, PathBuf};
+
+use anyhow::Context as _;
+use landbridge_front::settings::Settings;
+
+use document::{Node, Place};
+pub(crate) use overrides::Override;
+use path::Path;
+use problem::Problem;
+pub(crate) use problem::Problems;
+use raw::Raw;
+use shape::Shape;
+pub(crate) use validate::Secrets;
+use validate::{Surroundings, validate};
+
+/// The text of a configuration and where it comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// What messages call it.
+    name: String,
+    text: String,
+    /// The directory from which its relative paths are taken.
+    base: PathBuf,
+}
+
+impl Source {
+    /// Reads a file.
+    pub(crate) fn read(file: &FilePath) -> anyhow::Result<Self> {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the configuration `{name}`"))?;
+        let absolute = std::path::absolute(file)
+            .with_context(|| format!("cannot tell the directory of `{name}`"))?;
+        let base = absolute.parent().unwrap_or(FilePath::new("/")).to_owned();
+        Ok(Self { name, text, base })
+    }
+
+    /// A configuration that was made in code, as the text that a person would have written.
+    pub(crate) fn of(raw: &Raw, name: &str, base: &FilePath) -> anyhow::Result<Self> {
+        Ok(Self { name: name.to_owned(), text: to_yaml(raw)?, base: base.to_owned() })
+    }
+}
+
+/// What `source` means with `overrides` set over it, the last one winning, or all that is wrong.
+pub(crate) fn load(
+    source: &Source,
+    overrides: &[Override],
+    secrets: Secrets,
+) -> Result<Settings, Problems> {
+    let mut problems = Vec::new();
+    let settings = read(source, overrides, &mut problems).and_then(|(document, raw)| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let surroundings = Surroundings { base: source.base.clone(), processors, secrets };
+        validate(&raw, &document, &surroundings, &mut problems)
+    });
+    match (Problems::new(&source.name, problems), settings) {
+        (None, Some(settings)) => Ok(settings),
+        (Some(problems), _) => Err(problems),
+        (None, None) => Err(Problems::unexplained(&source.name)),
+    }
+}
+
+/// `source` with `overrides` set over it and all defaults written out, as YAML. Only its form is
+/// checked, since the files that it names need not be there.
+pub(crate) fn effective(source: &Source, overrides: &[Override]) -> anyhow::Result<String> {
+    let mut problems = Vec::new();
+    let raw = read(source, overrides, &mut problems).map(|(_, raw)| raw);
+    match Problems::new(&source.name, problems) {
+        Some(problems) => Err(problems.into()),
+        None => to_yaml(&raw.unwrap_or_default()),
+    }
+}
+
+/// The document and what its types read in it.
+fn read(
+    source: &Source,
+    overrides: &[Override],
+    problems: &mut Vec<Problem>,
+) -> Option<(Node, Raw)> {
+    let mut document = match Node::parse(&source.text) {
+        Ok(document) => document,
+        Err(problem) => {
+            problems.push(problem);
+            return None;
+        }
+    };
+    for Override { path, name, text } in overrides {
+        document.set(path, text, name);
+    }
+    let kept = check::check(&document, &Shape::of_file(), problems);
+    if !document.is_mapping() {
+        return None;
+    }
+    match serde_json::from_value(kept.to_json()) {
+        Ok(raw) => Some((document, raw)),
+        // The types refuse what the check let through, which the tests of `shape` rule out.
+        Err(error) => {
+            let (place, message) = (Place::START, error.to_string());
+            problems.push(Problem { place, path: Path::default(), message });
+            None
+        }
+    }
+}
+
+fn to_yaml(raw: &Raw) -> anyhow::Result<String> {
+    serde_saphyr::to_string(raw).context("cannot write the configuration as YAML")
+}
+
+/// What the environment sets over a file, and warnings about variables that set nothing.
+pub(crate) fn environment() -> (Vec<Override>, Vec<String>) {
+    let texts = |(name, text): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, text.into_string().ok()?))
+    };
+    overrides::from_environment(&Shape::of_file(), std::env::vars_os().filter_map(texts))
+}
+
+/// The reference of a field, or of all for an empty `path`, as plain text.
+pub(crate) fn explain(path: &str) -> Result<String, String> {
+    reference::explain(&Shape::of_file(), path)
+}
+
+/// The whole reference as Markdown.
+pub(crate) fn reference_markdown() -> String {
+    reference::markdown(&Shape::of_file())
+}
+
+/// The JSON schema of the file.
+pub(crate) fn schema() -> schemars::Schema {
+    schemars::schema_for!(Raw)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! The topology of a first try: an origin and two mirrors in one directory, behind one front.
+//!
+//! It is an ordinary configuration, made here and read like any file, so that nothing works only
+//! without one: `landbridge config show` prints it.
+//!
+//! ```text
+//! landbridge-data/
+//!   origin/                  the authority: objects, generations, signed pointers
+//!   mirrors/aws-us-east-2/   stands for a bucket in AWS
+//!   mirrors/gcp-us-central1/ stands for one in Google Cloud
+//!   keys/                    the signing key and its public half
+//!   records/                 access records
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::config::Source;
+use crate::config::raw::{
+    Authority, Cache, Delivery, Embedded, Layout, Mirror, Origin, Proxies, Ranges, Raw, Records,
+    Route, Share, Site,
+};
+use crate::config::scalar::{FilePath, Host, Name, Network, Period, PlaceName, StoreUrl};
+use crate::exit::{OrExit as _, Outcome};
+
+/// The catalog that is published below a data directory.
+pub(crate) const CATALOG: &str = "landbridge-data";
+/// The one who says which names mean what.
+pub(crate) const ORIGIN: &str = "origin";
+
+/// A mirror of the topology: where it pretends to be.
+struct Pretended {
+    provider: &'static str,
+    region: &'static str,
+}
+
+const MIRRORS: [Pretended; 2] = [
+    Pretended { provider: "aws", region: "us-east-2" },
+    Pretended { provider: "gcp", region: "us-central1" },
+];
+
+impl Pretended {
+    fn name(&self) -> String {
+        format!("{}-{}", self.provider, self.region)
+    }
+}
+
+/// A data directory: where in it what lies.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDirectory {
+    root: PathBuf,
+}
+
+impl DataDirectory {
+    /// The directory at `path`, which need not exist yet.
+    pub(crate) fn at(path: &Path) -> anyhow::Result<Self> {
+        let root = std::path::absolute(path)
+            .with_context(|| format!("cannot tell where `{}` is", path.display()))?;
+        Ok(Self { root })
+    }
+
+    /// The directory itself, absolute.
+    pub(crate) fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The origin's bucket.
+    pub(crate) fn origin(&self) -> PathBuf {
+        self.root.join("origin")
+    }
+
+    /// The mirrors' names and buckets.
+    pub(crate) fn mirrors(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        MIRRORS.iter().map(|mirror| (mirror.name(), self.root.join("mirrors").join(mirror.name())))
+    }
+
+    /// The signing key.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.root.join("keys/landbridge.pem")
+    }
+
+    /// The key with which its pointers are checked.
+    pub(crate) fn public_key(&self) -> PathBuf {
+        self.root.join("keys/landbridge.pem.pub")
+    }
+
+    /// The configuration of the topology in this directory; `public_key` is PEM text or a file.
+    fn configuration(&self, public_key: String) -> Raw {
+        let text = |path: &Path| FilePath::literal(&path.display().to_string());
+        let copies = || MIRRORS.iter().map(|mirror| Name::literal(&mirror.name()));
+        let origin = Origin {
+            name: Some(Name::literal(ORIGIN)),
+            provider: None,
+            region: None,
+            registry: None,
+            store: Some(Authority {
+                url: Some(StoreUrl::of_directory(&self.origin())),
+                layout: Layout::Blobs,
+                public_url: None,
+                catalog: Some(CATALOG.to_owned()),
+                keys: Some(vec![public_key]),
+                threshold: Authority::threshold(),
+                poll: Period::seconds(1),
+                retain: Authority::retain(),
+            }),
+        };
+        let mirrors = (MIRRORS.iter().zip(self.mirrors()))
+            .map(|(mirror, (name, directory))| Mirror {
+                name: Some(Name::literal(&name)),
+                provider: Some(PlaceName::literal(mirror.provider)),
+                region: Some(PlaceName::literal(mirror.region)),
+                bucket: None,
+                registry: None,
+                embedded: Some(Embedded {
+                    store: Some(StoreUrl::of_directory(&directory)),
+                    layout: Layout::Blobs,
+                }),
+            })
+            .collect();
+        // Any other region of a provider is its mirror's neighbour.
+        let routes = (MIRRORS.iter())
+            .map(|mirror| Route {
+                provider: Some(PlaceName::literal(mirror.provider)),
+                region: None,
+                copies: Some(vec![Name::literal(&mirror.name())]),
+            })
+            .collect();
+        let site = Site {
+            name: Some(Name::literal("local")),
+            hosts: Some(vec![Host::literal("*")]),
+            origin: Some(Name::literal(ORIGIN)),
+            mirrors: None,
+            routes,
+            default: copies()
+                .map(|name| Share { copy: Some(name), weight: Share::weight() })
+                .collect(),
+            delivery: Delivery::Redirect,
+            catalog_api: true,
+            pages: BTreeMap::new(),
+        };
+        Raw {
+            // Whoever tries it out may play a client in another cloud with curl.
+            trusted_proxies: Some(Proxies { cidrs: Some(loopback()), ..Proxies::default() }),
+            ranges: vec![Ranges {
+                name: Some(Name::literal("demonstration")),
+                format: None,
+                provider: None,
+                file: None,
+                url: None,
+                demonstration: true,
+                refresh: Ranges::refresh(),
+            }],
+            origins: vec![origin],
+            mirrors,
+            sites: vec![site],
+            records: Records { directory: text(&self.root.join("records")), ..Records::default() },
+            cache: Cache { directory: Some(text(&self.root.join("cache"))), ..Cache::default() },
+            ..Raw::default()
+        }
+    }
+}
+
+fn loopback() -> Vec<Network> {
+    let v4 = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+    let v6 = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
+    vec![Network(v4.into()), Network(v6.into())]
+}
+
+/// The configuration of the topology in `data`, as text. The key by which its pointers are checked
+/// stands in it as itself if there is one, so that what `landbridge config show` prints can be
+/// used elsewhere; else as the file that it will have.
+pub(crate) fn source(data: &DataDirectory) -> Outcome<Source> {
+    let key = data.public_key();
+    let pem = std::fs::read_to_string(&key).unwrap_or_else(|_| key.display().to_string());
+    Source::of(&data.configuration(pem), "the local topology", data.path()).or_failed()
+}

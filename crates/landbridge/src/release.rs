@@ -1,0 +1,123 @@
+//! Publishing into a data directory: the one way in, for `landbridge import` and for the image
+//! that an empty directory begins with.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use landbridge_core::pointer::Keys;
+use landbridge_core::reference::ImageName;
+use landbridge_registry::Source;
+use landbridge_replicate::{Import, ImportError, Listener, Plan, Report, import, prepare_import};
+use landbridge_sign::LocalKey;
+use landbridge_store::publish::{Mirror, Publication};
+use landbridge_store::{Bucket, BucketLayout};
+use url::Url;
+
+use crate::embedded::{CATALOG, DataDirectory};
+
+/// After this the pointer of a local topology begins to alarm. Nobody renews it, and an alarm is
+/// all that it is.
+const EXPIRY: Duration = Duration::from_hours(365 * 24);
+/// Objects that are copied at once: enough to hide a disk's latency.
+const PARALLEL: usize = 4;
+
+/// A data directory that can be published into.
+pub(crate) struct Press {
+    publication: Publication,
+    key: LocalKey,
+}
+
+impl Press {
+    /// Makes the directory and its signing key if they are absent, and opens its buckets.
+    pub(crate) fn open(data: &DataDirectory) -> anyhow::Result<Self> {
+        let directory = data.path().display();
+        let key_file = data.key();
+        let keys = key_file.parent().unwrap_or(data.path());
+        fs::create_dir_all(keys)
+            .with_context(|| format!("cannot make the data directory `{directory}`"))?;
+        let key = LocalKey::open_or_create(&key_file)?;
+        let mirrors = data
+            .mirrors()
+            .map(|(name, path)| Ok(Mirror { name, bucket: open_bucket(&path)? }))
+            .collect::<anyhow::Result<_>>()?;
+        let publication = Publication {
+            authority: open_bucket(&data.origin())?,
+            mirrors,
+            catalog: CATALOG.to_owned(),
+            keys: Keys::new(vec![key.public().clone()], 1)?,
+        };
+        Ok(Self { publication, key })
+    }
+
+    /// Whether nothing was ever published here.
+    pub(crate) async fn is_blank(&self) -> anyhow::Result<bool> {
+        let base = self.publication.base().await?;
+        Ok(base.pointer().is_none() && base.refused().is_empty())
+    }
+
+    /// What [`Press::publish`] would do.
+    pub(crate) async fn plan(
+        &self,
+        source: &Source,
+        name: Option<&ImageName>,
+    ) -> Result<Plan, ImportError> {
+        let sign = |pointer: &_| self.key.sign_pointer(pointer);
+        prepare_import(&self.import(source, name, &sign)).await
+    }
+
+    /// Publishes the images of `source` under `name`, or under their own names.
+    pub(crate) async fn publish(
+        &self,
+        source: &Source,
+        name: Option<&ImageName>,
+        listener: Listener<'_>,
+    ) -> Result<Report, ImportError> {
+        let sign = |pointer: &_| self.key.sign_pointer(pointer);
+        import(&self.import(source, name, &sign), listener).await
+    }
+
+    fn import<'a>(
+        &'a self,
+        source: &'a Source,
+        destination: Option<&'a ImageName>,
+        sign: &'a (dyn Fn(&landbridge_core::pointer::Pointer) -> Vec<u8> + Sync),
+    ) -> Import<'a> {
+        let now = Timestamp::now();
+        Import {
+            source,
+            destination,
+            publication: &self.publication,
+            sign,
+            now,
+            // Fails only at the end of time.
+            expires: now.checked_add(EXPIRY).unwrap_or(Timestamp::MAX),
+            parallel: PARALLEL,
+        }
+    }
+}
+
+fn open_bucket(directory: &Path) -> anyhow::Result<Bucket> {
+    let url = Url::from_directory_path(directory)
+        .map_err(|()| anyhow!("`{}` is not an absolute path", directory.display()))?;
+    Ok(Bucket::open(&url, BucketLayout::Blobs)?)
+}
+
+/// Takes the data directory for one `serve`; others may import into it all the same. The lock ends
+/// with the process, however it ends.
+pub(crate) fn lock(data: &DataDirectory) -> anyhow::Result<File> {
+    let path = data.path().join("serve.lock");
+    let what = || format!("cannot write to the data directory `{}`", data.path().display());
+    let file =
+        File::options().create(true).write(true).truncate(false).open(&path).with_context(what)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(anyhow!(
+            "another `landbridge serve` uses `{}`: stop it, or take another directory with --data",
+            data.path().display()
+        )),
+        Err(TryLockError::Error(error)) => Err(error).with_context(what),
+    }
+}

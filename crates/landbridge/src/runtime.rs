@@ -1,0 +1,17 @@
+//! The event loop of a command. The front's listeners have their own.
+
+use std::future::Future;
+
+use anyhow::Context as _;
+
+use crate::exit::{OrExit as _, Outcome};
+
+/// Runs `work` to its end.
+pub(crate) fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")
+        .or_failed()?;
+    runtime.block_on(work)
+}
