@@ -1,19 +1,20 @@
 //! `landbridge serve`: the front, and without a configuration all that it stands before.
 
-use std::fmt::Write as _;
+mod events;
+mod greeting;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use landbridge_front::settings::{RangeLocation, RangeSource, Settings};
+use landbridge_front::settings::Settings;
 use landbridge_front::{Front, StartError};
 use landbridge_registry::{self as registry, SourceLimits, SourceReference};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::cli::{DEFAULT_DATA, ServeArgs};
+use self::events::{Reason, Signals, Watch};
+use self::greeting::{Served, greeting};
+use crate::cli::ServeArgs;
 use crate::config::{self, Override, Secrets, Source};
 use crate::embedded::{self, DataDirectory};
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
@@ -22,9 +23,6 @@ use crate::pack;
 use crate::progress::Display;
 use crate::release::{self, Press};
 use crate::runtime;
-
-/// How often the configuration file is looked at.
-const FILE_CHECK: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &ServeArgs) -> Outcome {
     runtime::block_on(Box::pin(serve(args)))
@@ -165,164 +163,4 @@ fn not_started(error: StartError) -> Failure {
 
 fn is_taken(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrInUse
-}
-
-/// What the greeting says of the settings.
-struct Served {
-    /// `http` or `https`.
-    scheme: &'static str,
-    /// Names of ranges that are no provider's own.
-    demonstrations: Vec<String>,
-}
-
-impl Served {
-    fn of(settings: &Settings) -> Self {
-        let is_demonstration =
-            |source: &&RangeSource| source.location == RangeLocation::Demonstration;
-        let demonstrations = settings.ranges.iter().filter(is_demonstration);
-        Self {
-            scheme: if settings.listen.tls.is_some() { "https" } else { "http" },
-            demonstrations: demonstrations.map(|source| source.name.clone()).collect(),
-        }
-    }
-}
-
-/// What is said when the front is ready. The first two lines are for programs too.
-fn greeting(front: &Front, origin: &Origin, served: &Served) -> String {
-    let (public, admin) = front.addresses();
-    let scheme = served.scheme;
-    let mut text = format!("listening on {scheme}://{public}\nadmin on http://{admin}\n\n");
-    match origin {
-        Origin::File(file) => {
-            let _ = writeln!(text, "configuration: {}", file.display());
-        }
-        Origin::Data(data) => {
-            let mirrors: Vec<_> = data.mirrors().map(|(name, _)| name).collect();
-            let (path, mirrors) = (data.path().display(), mirrors.join(", "));
-            let _ = writeln!(text, "data: {path}: the origin and the mirrors {mirrors}");
-        }
-    }
-    for (name, prefixes) in front.ranges() {
-        let _ = write!(text, "address ranges: {name}, {prefixes} prefixes");
-        let is_demonstration = served.demonstrations.contains(&name);
-        text.push_str(if is_demonstration { ", built in for trying it out\n" } else { "\n" });
-    }
-    text.push_str("\ntry:\n");
-    for command in commands(reachable(public), reachable(admin), origin, scheme) {
-        let _ = writeln!(text, "  {command}");
-    }
-    text
-}
-
-/// Three commands to try; the second shows the routing.
-fn commands(public: SocketAddr, admin: SocketAddr, origin: &Origin, scheme: &str) -> [String; 3] {
-    let program = std::env::args().next().unwrap_or_else(|| "landbridge".to_owned());
-    match origin {
-        Origin::Data(data) => {
-            let is_default =
-                std::path::absolute(DEFAULT_DATA).is_ok_and(|path| path == data.path());
-            let place = if is_default {
-                String::new()
-            } else {
-                format!(" --data {}", data.path().display())
-            };
-            [
-                format!("skopeo inspect --tls-verify=false docker://{public}/landbridge:latest"),
-                format!(
-                    "{program} explain landbridge:latest --from 3.5.140.1{place}     # an AWS address"
-                ),
-                format!("podman pull --tls-verify=false {public}/landbridge:latest"),
-            ]
-        }
-        Origin::File(_) => [
-            format!("curl -i {scheme}://{public}/v2/"),
-            format!(
-                "{program} explain NAME:TAG --from 3.5.140.1 --server http://{admin}     # an AWS address"
-            ),
-            format!("curl http://{admin}/readyz"),
-        ],
-    }
-}
-
-/// An address that a client on this machine can use.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        ip if !ip.is_unspecified() => address,
-        IpAddr::V4(_) | IpAddr::V6(_) => {
-            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
-        }
-    }
-}
-
-/// What a signal asks for.
-enum Reason {
-    Reload,
-    Stop,
-}
-
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> Reason {
-        tokio::select! {
-            _ = self.hangup.recv() => Reason::Reload,
-            _ = self.terminate.recv() => Reason::Stop,
-            _ = self.interrupt.recv() => Reason::Stop,
-        }
-    }
-
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Notices that a configuration file was replaced or written to.
-struct Watch {
-    file: Option<PathBuf>,
-    seen: Option<(SystemTime, u64)>,
-}
-
-impl Watch {
-    fn new(origin: &Origin) -> Self {
-        let file = match origin {
-            Origin::File(file) => Some(file.clone()),
-            Origin::Data(_) => None,
-        };
-        let seen = file.as_deref().and_then(stamp);
-        Self { file, seen }
-    }
-
-    /// Returns when the file has changed; never without one.
-    async fn changed(&mut self) {
-        let Some(file) = self.file.clone() else { return std::future::pending().await };
-        loop {
-            tokio::time::sleep(FILE_CHECK).await;
-            // A file that is away for a moment is being replaced.
-            let now = stamp(&file);
-            if now.is_some() && now != self.seen {
-                self.seen = now;
-                return;
-            }
-        }
-    }
-}
-
-fn stamp(file: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }

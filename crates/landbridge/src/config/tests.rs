@@ -13,7 +13,7 @@ fn source(text: &str) -> Source {
 fn problems(text: &str) -> String {
     match load(&source(text), &[], Secrets::Skip) {
         Ok(settings) => panic!("nothing is wrong: {settings:#?}"),
-        Err(problems) => problems.to_string(),
+        Err(problems) => problems.to_string().replace(env!("CARGO_MANIFEST_DIR"), "BASE"),
     }
 }
 

@@ -6,3 +6,4 @@ mod cli;
 mod config;
 mod layers;
 mod program;
+mod serve;
