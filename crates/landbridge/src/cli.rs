@@ -153,6 +153,26 @@ pub(crate) struct Where {
     /// The directory of the local topology [default: landbridge-data]
     #[arg(long, value_name = "DIR", env = "LANDBRIDGE_DATA", hide_env_values = true)]
     pub(crate) data: Option<PathBuf>,
+
+    /// The address ranges of the local topology
+    #[arg(
+        long,
+        value_name = "WHICH",
+        env = "LANDBRIDGE_LOCAL_RANGES",
+        default_value = "demonstration",
+        conflicts_with = "config",
+        hide_env_values = true
+    )]
+    pub(crate) ranges: LocalRanges,
+}
+
+/// Which address ranges the local topology knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LocalRanges {
+    /// A small table that comes with the program; nothing is fetched
+    Demonstration,
+    /// What AWS and Google publish, fetched in the background; until then the small table
+    Published,
 }
 
 impl Where {

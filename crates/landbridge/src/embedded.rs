@@ -19,10 +19,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use crate::cli::LocalRanges;
 use crate::config::Source;
 use crate::config::raw::{
-    Authority, Cache, Delivery, Embedded, Layout, Mirror, Origin, Proxies, Ranges, Raw, Records,
-    Route, Share, Site,
+    Authority, Cache, Delivery, Embedded, Format, Layout, Mirror, Origin, Proxies, Ranges, Raw,
+    Records, Route, Share, Site,
 };
 use crate::config::scalar::{FilePath, Host, Name, Network, Period, PlaceName, StoreUrl};
 use crate::exit::{OrExit as _, Outcome};
@@ -31,6 +32,12 @@ use crate::exit::{OrExit as _, Outcome};
 pub(crate) const CATALOG: &str = "landbridge-data";
 /// The one who says which names mean what.
 pub(crate) const ORIGIN: &str = "origin";
+
+/// Where AWS and Google publish their ranges:
+/// <https://docs.aws.amazon.com/vpc/latest/userguide/aws-ip-ranges.html>,
+/// <https://cloud.google.com/compute/docs/faq#find_ip_range>.
+const AWS_RANGES: &str = "https://ip-ranges.amazonaws.com/ip-ranges.json";
+const GCP_RANGES: &str = "https://www.gstatic.com/ipranges/cloud.json";
 
 /// A mirror of the topology: where it pretends to be.
 struct Pretended {
@@ -89,7 +96,7 @@ impl DataDirectory {
     }
 
     /// The configuration of the topology in this directory; `public_key` is PEM text or a file.
-    fn configuration(&self, public_key: String) -> Raw {
+    fn configuration(&self, public_key: String, ranges: LocalRanges) -> Raw {
         let text = |path: &Path| FilePath::literal(&path.display().to_string());
         let copies = || MIRRORS.iter().map(|mirror| Name::literal(&mirror.name()));
         let origin = Origin {
@@ -145,15 +152,7 @@ impl DataDirectory {
         Raw {
             // Whoever tries it out may play a client in another cloud with curl.
             trusted_proxies: Some(Proxies { cidrs: Some(loopback()), ..Proxies::default() }),
-            ranges: vec![Ranges {
-                name: Some(Name::literal("demonstration")),
-                format: None,
-                provider: None,
-                file: None,
-                url: None,
-                demonstration: true,
-                refresh: Ranges::refresh(),
-            }],
+            ranges: address_ranges(ranges),
             origins: vec![origin],
             mirrors,
             sites: vec![site],
@@ -161,6 +160,29 @@ impl DataDirectory {
             cache: Cache { directory: Some(text(&self.root.join("cache"))), ..Cache::default() },
             ..Raw::default()
         }
+    }
+}
+
+/// The small table; what providers publish takes its place as soon as all of it is there.
+fn address_ranges(which: LocalRanges) -> Vec<Ranges> {
+    let source = |name, format, url: Option<&str>| Ranges {
+        name: Some(Name::literal(name)),
+        format,
+        provider: None,
+        file: None,
+        // A test reads them back.
+        url: url.and_then(|url| url.parse().ok()),
+        demonstration: url.is_none(),
+        refresh: Ranges::refresh(),
+    };
+    let demonstration = source("demonstration", None, None);
+    match which {
+        LocalRanges::Demonstration => vec![demonstration],
+        LocalRanges::Published => vec![
+            demonstration,
+            source("aws", Some(Format::Aws), Some(AWS_RANGES)),
+            source("gcp", Some(Format::Gcp), Some(GCP_RANGES)),
+        ],
     }
 }
 
@@ -173,8 +195,22 @@ fn loopback() -> Vec<Network> {
 /// The configuration of the topology in `data`, as text. The key by which its pointers are checked
 /// stands in it as itself if there is one, so that what `landbridge config show` prints can be
 /// used elsewhere; else as the file that it will have.
-pub(crate) fn source(data: &DataDirectory) -> Outcome<Source> {
+pub(crate) fn source(data: &DataDirectory, ranges: LocalRanges) -> Outcome<Source> {
     let key = data.public_key();
     let pem = std::fs::read_to_string(&key).unwrap_or_else(|_| key.display().to_string());
-    Source::of(&data.configuration(pem), "the local topology", data.path()).or_failed()
+    Source::of(&data.configuration(pem, ranges), "the local topology", data.path()).or_failed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_ranges_stand_behind_the_small_table() {
+        let sources = address_ranges(LocalRanges::Published);
+        let urls: Vec<_> =
+            sources.iter().map(|s| s.url.as_ref().map(ToString::to_string)).collect();
+        assert_eq!(urls, [None, Some(AWS_RANGES.to_owned()), Some(GCP_RANGES.to_owned())]);
+        assert!(sources[0].demonstration && address_ranges(LocalRanges::Demonstration).len() == 1);
+    }
 }

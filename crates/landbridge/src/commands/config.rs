@@ -56,7 +56,7 @@ fn show(from: &Where) -> Outcome {
     let (overrides, _) = config::environment();
     let source = match &from.config {
         Some(file) => Source::read(file).or_usage()?,
-        None => embedded::source(&DataDirectory::at(&from.data()).or_usage()?)?,
+        None => embedded::source(&DataDirectory::at(&from.data()).or_usage()?, from.ranges)?,
     };
     output::print(&config::effective(&source, &overrides).or_usage()?)?;
     Ok(Exit::Done)

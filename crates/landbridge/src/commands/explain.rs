@@ -1,14 +1,14 @@
 //! `landbridge explain`: the front's own decision, asked for without pulling.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use landbridge_core::oci_error::Code;
 use landbridge_core::reference::ImageName;
 use landbridge_front::{ExplainError, Explanation, OfflineError, Question, explain_offline};
 use url::Url;
 
-use crate::cli::ExplainArgs;
+use crate::cli::{ExplainArgs, Where};
 use crate::config::{self, Secrets, Source};
 use crate::embedded::{self, DataDirectory};
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
@@ -49,7 +49,7 @@ fn is_served(explanation: &Explanation) -> bool {
 async fn decide(args: &ExplainArgs, image: ImageName) -> Outcome<Explanation> {
     let source = match &args.place.config {
         Some(file) => Source::read(file).or_usage()?,
-        None => published(&args.place.data())?,
+        None => published(&args.place)?,
     };
     let (overrides, _) = config::environment();
     let settings = config::load(&source, &overrides, Secrets::Read).or_usage()?;
@@ -57,6 +57,11 @@ async fn decide(args: &ExplainArgs, image: ImageName) -> Outcome<Explanation> {
     explain_offline(settings, &question).await.map_err(|error| Failure {
         exit: match &error {
             OfflineError::Gather(_) | OfflineError::Explain(ExplainError::NoSite(_)) => Exit::Usage,
+            OfflineError::Explain(ExplainError::Registry { error, .. })
+                if error.code == Code::Unavailable =>
+            {
+                Exit::Failed
+            }
             OfflineError::Explain(ExplainError::Registry { .. }) => Exit::Findings,
         },
         error: error.into(),
@@ -64,10 +69,10 @@ async fn decide(args: &ExplainArgs, image: ImageName) -> Outcome<Explanation> {
 }
 
 /// The configuration of a data directory, if there is anything in it.
-fn published(data: &Path) -> Outcome<Source> {
-    let data = DataDirectory::at(data).or_usage()?;
+fn published(place: &Where) -> Outcome<Source> {
+    let data = DataDirectory::at(&place.data()).or_usage()?;
     if data.public_key().exists() {
-        return embedded::source(&data);
+        return embedded::source(&data, place.ranges);
     }
     Err(anyhow!(
         "`{}` holds nothing yet: run `landbridge serve` or `landbridge import` first, or name another directory with --data",

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use self::events::{Reason, Signals, Watch};
 use self::greeting::{Served, greeting};
-use crate::cli::ServeArgs;
+use crate::cli::{LocalRanges, ServeArgs};
 use crate::config::{self, Override, Secrets, Source};
 use crate::embedded::{self, DataDirectory};
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
@@ -32,7 +32,7 @@ async fn serve(args: &ServeArgs) -> Outcome {
     let origin = Origin::new(args).or_usage()?;
     // Held until the end.
     let _lock = match &origin {
-        Origin::Data(data) => Some(prepare(data).await?),
+        Origin::Data(data, _) => Some(prepare(data).await?),
         Origin::File(_) => None,
     };
     let settings = load(&origin, args)?;
@@ -63,21 +63,21 @@ enum Origin {
     /// A file.
     File(PathBuf),
     /// The local topology in a directory.
-    Data(DataDirectory),
+    Data(DataDirectory, LocalRanges),
 }
 
 impl Origin {
     fn new(args: &ServeArgs) -> anyhow::Result<Self> {
         Ok(match &args.from.config {
             Some(file) => Self::File(file.clone()),
-            None => Self::Data(DataDirectory::at(&args.from.data())?),
+            None => Self::Data(DataDirectory::at(&args.from.data())?, args.from.ranges),
         })
     }
 
     fn source(&self) -> Outcome<Source> {
         match self {
             Self::File(file) => Source::read(file).or_usage(),
-            Self::Data(data) => embedded::source(data),
+            Self::Data(data, ranges) => embedded::source(data, *ranges),
         }
     }
 }

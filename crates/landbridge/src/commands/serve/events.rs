@@ -62,7 +62,7 @@ impl Watch {
     pub(super) fn new(origin: &Origin) -> Self {
         let file = match origin {
             Origin::File(file) => Some(file.clone()),
-            Origin::Data(_) => None,
+            Origin::Data(..) => None,
         };
         let seen = file.as_deref().and_then(stamp);
         Self { file, seen }

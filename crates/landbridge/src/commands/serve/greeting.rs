@@ -38,7 +38,7 @@ pub(super) fn greeting(front: &Front, origin: &Origin, served: &Served) -> Strin
         Origin::File(file) => {
             let _ = writeln!(text, "configuration: {}", file.display());
         }
-        Origin::Data(data) => {
+        Origin::Data(data, _) => {
             let mirrors: Vec<_> = data.mirrors().map(|(name, _)| name).collect();
             let (path, mirrors) = (data.path().display(), mirrors.join(", "));
             let _ = writeln!(text, "data: {path}: the origin and the mirrors {mirrors}");
@@ -47,7 +47,11 @@ pub(super) fn greeting(front: &Front, origin: &Origin, served: &Served) -> Strin
     for (name, prefixes) in front.ranges() {
         let _ = write!(text, "address ranges: {name}, {prefixes} prefixes");
         let is_demonstration = served.demonstrations.contains(&name);
-        text.push_str(if is_demonstration { ", built in for trying it out\n" } else { "\n" });
+        text.push_str(if is_demonstration {
+            ", built in for trying it out; --ranges published fetches what AWS and Google publish\n"
+        } else {
+            "\n"
+        });
     }
     text.push_str("\ntry:\n");
     for command in commands(reachable(public), reachable(admin), origin, scheme) {
@@ -60,7 +64,7 @@ pub(super) fn greeting(front: &Front, origin: &Origin, served: &Served) -> Strin
 fn commands(public: SocketAddr, admin: SocketAddr, origin: &Origin, scheme: &str) -> [String; 3] {
     let program = std::env::args().next().unwrap_or_else(|| "landbridge".to_owned());
     match origin {
-        Origin::Data(data) => {
+        Origin::Data(data, _) => {
             let is_default =
                 std::path::absolute(DEFAULT_DATA).is_ok_and(|path| path == data.path());
             let place = if is_default {
