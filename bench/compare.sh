@@ -117,7 +117,7 @@ pace() {
     local name=$1 rate=$2 clients=16
     rm -f "$work/pace"
     taskset -c 1 h2load --h1 -t1 -c"$clients" --rps=$((rate / clients)) -D"$seconds" -i "$work/urls-$name" \
-        -H 'host: registry.example.org' -H "x-forwarded-for: $address" -H 'user-agent: containerd/1.7.20' \
+        -H "x-forwarded-for: $address" -H 'user-agent: containerd/1.7.20' \
         --log-file="$work/pace" >/dev/null
     cut -f3 "$work/pace" | sort -n | awk '{ t[NR] = $1 } END { print t[int(NR * .5) + 1], t[int(NR * .99) + 1] }' >>"$work/$name.latency"
 }
