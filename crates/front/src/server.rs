@@ -57,8 +57,9 @@ impl Server {
         let stop = CancellationToken::new();
         let threads = (0..settings.threads.max(1))
             .map(|thread| {
+                // The only one of this thread: once dropped, connections are refused.
+                let listener = listener.try_clone()?;
                 let acceptor = Acceptor {
-                    listener: listener.try_clone()?,
                     limits: settings.limits,
                     drain: settings.drain,
                     tls: tls.cloned(),
@@ -69,7 +70,7 @@ impl Server {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 std::thread::Builder::new()
                     .name(format!("front-{thread}"))
-                    .spawn(move || runtime.block_on(acceptor.run()))
+                    .spawn(move || runtime.block_on(acceptor.run(listener)))
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { threads, stop })
@@ -88,7 +89,6 @@ impl Server {
 
 /// One thread's part of the listener.
 struct Acceptor {
-    listener: TcpListener,
     limits: ConnectionLimits,
     drain: Duration,
     tls: Option<Tls>,
@@ -98,8 +98,8 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    async fn run(self) {
-        let listener = match self.listener.try_clone().and_then(tokio::net::TcpListener::from_std) {
+    async fn run(self, listener: TcpListener) {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::error!(%error, "the listener cannot be used");
