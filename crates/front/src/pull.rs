@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Uri, Version};
 use landbridge_core::Digest;
 use landbridge_core::catalog::{Catalog, ManifestInfo};
 use landbridge_core::client_address::{ClientNetwork, client_address};
@@ -33,6 +33,7 @@ pub(crate) struct Head<'a> {
     /// The other end of the connection.
     pub(crate) peer: IpAddr,
     pub(crate) method: &'a Method,
+    pub(crate) version: Version,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -42,6 +43,15 @@ impl<'a> Head<'a> {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
         let header = || self.headers.get(HOST).and_then(|host| host.to_str().ok());
         authority.or_else(header).unwrap_or_default()
+    }
+
+    /// Whether it names one host, as HTTP/1.1 wants it (RFC 9112, section 3.2). Of two, whoever
+    /// stands in between may have believed the other one.
+    fn names_one_host(&self) -> bool {
+        let mut hosts = self.headers.get_all(HOST).iter();
+        let first = hosts.next();
+        let has_one = first.is_some() || self.version != Version::HTTP_11;
+        has_one && hosts.next().is_none()
     }
 
     pub(crate) fn is_head(&self) -> bool {
@@ -254,6 +264,9 @@ fn understand(head: Head<'_>, body_limit: u64) -> Result<Request<'_>, OciError> 
     if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > body_limit)
     {
         return Err(OciError::new(Code::BodyTooLarge, "a read has no use for a body of this size"));
+    }
+    if !head.names_one_host() {
+        return Err(OciError::new(Code::RequestInvalid, "the request must name exactly one host"));
     }
     request::parse(head.uri.path(), head.uri.query())
 }

@@ -79,6 +79,7 @@ impl PullService {
         let head = Head {
             peer: self.peer,
             method: &parts.method,
+            version: parts.version,
             uri: &parts.uri,
             headers: &parts.headers,
         };
@@ -94,5 +95,11 @@ impl PullService {
 }
 
 fn head(peer: IpAddr, request: &Request<Incoming>) -> Head<'_> {
-    Head { peer, method: request.method(), uri: request.uri(), headers: request.headers() }
+    Head {
+        peer,
+        method: request.method(),
+        version: request.version(),
+        uri: request.uri(),
+        headers: request.headers(),
+    }
 }
