@@ -38,9 +38,10 @@ async fn serve(args: &ServeArgs) -> Outcome {
     let settings = load(&origin, args)?;
     let served = Served::of(&settings);
     let front = Front::start(settings).await.map_err(not_started)?;
+    // Whoever reads the greeting may send the first signal at once.
+    let mut signals = Signals::new().context("cannot listen for signals").or_failed()?;
     output::print(&greeting(&front, &origin, &served))?;
 
-    let mut signals = Signals::new().context("cannot listen for signals").or_failed()?;
     let mut watch = Watch::new(&origin);
     loop {
         tokio::select! {
