@@ -17,7 +17,7 @@ use super::{ClientError, RegistryClient};
 /// Bytes of one page of a list.
 const MOST_LIST_BYTES: usize = 8 << 20;
 
-/// A part of a repository's tags, in the registry's order.
+/// A part of a repository's tags: in the registry's order, or sorted if it sent all of them at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagPage {
     /// The tags.
@@ -166,9 +166,14 @@ fn ask_for_page(question: &mut Question, n: Option<usize>, last: &str) {
     }
 }
 
-/// What belongs to the page that was asked for. The order is the registry's own, so `last` is
-/// looked for and not compared with.
+/// What belongs to the page that was asked for. A whole list is sorted, which some registries leave
+/// to others. The order of pages is the registry's own, so `last` is looked for and not compared
+/// with.
 fn cut_page(mut tags: Vec<Tag>, n: Option<usize>, last: &str, has_more: bool) -> TagPage {
+    let has_last = tags.iter().any(|tag| tag.as_str() == last);
+    if !has_more && (last.is_empty() || has_last) {
+        tags.sort_unstable();
+    }
     if let Some(at) = tags.iter().position(|tag| tag.as_str() == last) {
         tags.drain(..=at);
     }
@@ -201,9 +206,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_that_ignores_the_page_is_cut_to_it() {
+    fn a_registry_that_ignores_page_and_order_is_sorted_and_cut() {
         let page = |n, last| {
-            let tags = ["v1", "v10", "v2", "v3"].map(|tag| Tag::parse(tag).unwrap()).to_vec();
+            let tags = ["v3", "v1", "v2", "v10"].map(|tag| Tag::parse(tag).unwrap()).to_vec();
             let page = cut_page(tags, n, last, false);
             (page.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), page.has_more)
         };
