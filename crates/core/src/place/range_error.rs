@@ -20,12 +20,12 @@ pub enum RangeError {
         problem: String,
     },
     /// One entry is wrong.
-    #[error("{entry}: {source}")]
+    #[error("{entry}: {problem}")]
     Entry {
         /// Which one: `prefixes[12]`, `line 7`.
         entry: String,
         /// What is wrong with it.
-        source: EntryError,
+        problem: EntryError,
     },
     /// A source that places nobody is a broken download.
     #[error("no prefix in it: is it the whole file, and is it {0}?")]
@@ -54,7 +54,7 @@ pub enum EntryError {
 
 impl EntryError {
     pub(super) fn at(self, entry: impl fmt::Display) -> RangeError {
-        RangeError::Entry { entry: entry.to_string(), source: self }
+        RangeError::Entry { entry: entry.to_string(), problem: self }
     }
 }
 
