@@ -45,14 +45,15 @@ pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answ
         }
         Request::Tags { repository, page } => {
             let found = live(world, site)?.tags(&name(repository)?, page.n, &page.last).await;
-            let found =
-                found.map_err(|error| unavailable(&error))?.ok_or_else(lists::name_unknown)?;
+            let found = found
+                .map_err(|error| unavailable(world, site, &error))?
+                .ok_or_else(lists::name_unknown)?;
             let tags: Vec<_> = found.tags.iter().map(landbridge_core::Tag::as_str).collect();
             Ok(lists::tags_page(repository, page, tags, found.has_more))
         }
         Request::Referrers { repository, subject, artifact_type } => {
             let found = live(world, site)?.referrers(&name(repository)?, subject).await;
-            let index = found.map_err(|error| unavailable(&error))?;
+            let index = found.map_err(|error| unavailable(world, site, &error))?;
             match index {
                 Some(index) => lists::filter_referrers(&index, artifact_type.as_deref()),
                 None => Ok(lists::referrers(None, *subject, artifact_type.as_deref())),
@@ -60,7 +61,7 @@ pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answ
         }
         Request::Catalog { page } => {
             let found = live(world, site)?.catalog(page.n, &page.last).await;
-            let found = found.map_err(|error| unavailable(&error))?;
+            let found = found.map_err(|error| unavailable(world, site, &error))?;
             let names: Vec<_> = found.repositories.iter().map(RepositoryName::as_str).collect();
             Ok(lists::catalog_page(page, names, found.has_more))
         }
@@ -87,7 +88,9 @@ pub(crate) async fn manifest(
 ) -> Result<FoundManifest, OciError> {
     if world.snapshot.is_live(site) {
         let found = live(world, site)?.manifest(&name(repository)?, reference).await;
-        let found = found.map_err(|error| unavailable(&error))?.ok_or_else(manifest_unknown)?;
+        let found = found
+            .map_err(|error| unavailable(world, site, &error))?
+            .ok_or_else(manifest_unknown)?;
         return Ok(FoundManifest {
             digest: found.digest,
             media_type: found.media_type.clone(),
@@ -263,8 +266,9 @@ fn name(repository: &str) -> Result<RepositoryName, OciError> {
 }
 
 /// What a client is told when a live origin fails; the log has the rest.
-fn unavailable(error: &LiveError) -> OciError {
-    warn!(error = chain(error), "a live origin does not answer");
+fn unavailable(world: &World, site: &Site, error: &LiveError) -> OciError {
+    let origin = &world.snapshot.settings.origins[site.origin];
+    warn!(origin = origin.name, error = chain(error), "a live origin does not answer");
     OciError::new(Code::Unavailable, "the origin does not answer now")
 }
 
