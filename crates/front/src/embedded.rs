@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use landbridge_core::oci_error::{Code, OciError};
 
-use crate::answer::{Answer, By, Wanted, is_known, wanted};
+use crate::answer::{Answer, By, Wanted, is_known};
 use crate::body::Body;
 use crate::pull::Asked;
 use crate::reader::{ReadError, Reader};
@@ -41,7 +41,7 @@ pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answ
     if is_known(asked.head.headers, &digest) {
         return Ok(Answer::not_modified(&digest, By::Digest));
     }
-    let range = match wanted(asked.head.headers, &digest, size) {
+    let range = match asked.head.wanted(&digest, size) {
         Wanted::Whole => None,
         Wanted::Part(from, to) => Some((from, to)),
         Wanted::Unsatisfiable => return Ok(Answer::range_not_satisfiable(size)),

@@ -17,7 +17,7 @@ use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_core::{Digest, RepositoryName};
 use tracing::warn;
 
-use crate::answer::{Answer, By, Wanted, is_known, wanted};
+use crate::answer::{Answer, By, Wanted, is_known};
 use crate::body::Body;
 use crate::live::{Known, LiveError, LiveOrigin};
 use crate::metrics::Kind;
@@ -217,7 +217,7 @@ async fn streamed(
     if is_known(asked.head.headers, digest) {
         return Ok(Answer::not_modified(digest, By::Digest));
     }
-    let range = match wanted(asked.head.headers, digest, size) {
+    let range = match asked.head.wanted(digest, size) {
         Wanted::Whole => None,
         Wanted::Part(from, to) => Some((from, to)),
         Wanted::Unsatisfiable => return Ok(Answer::range_not_satisfiable(size)),

@@ -54,6 +54,11 @@ impl<'a> Head<'a> {
         has_one && hosts.next().is_none()
     }
 
+    /// The part of an object that is asked for. Only `GET` can ask for one (RFC 9110, section 14.2).
+    pub(crate) fn wanted(&self, digest: &Digest, size: u64) -> Wanted {
+        if self.is_head() { Wanted::Whole } else { wanted(self.headers, digest, size) }
+    }
+
     pub(crate) fn is_head(&self) -> bool {
         self.method == Method::HEAD
     }
@@ -302,7 +307,7 @@ pub(crate) fn handed_out(head: Head<'_>, digest: &Digest, size: u64) -> u64 {
     if head.is_head() {
         return 0;
     }
-    match wanted(head.headers, digest, size) {
+    match head.wanted(digest, size) {
         Wanted::Whole => size,
         Wanted::Part(from, to) => to - from,
         Wanted::Unsatisfiable => 0,
