@@ -92,6 +92,16 @@ impl Wire {
         }
     }
 
+    /// Says that nothing more will be sent.
+    pub fn finish(&mut self) -> Result<()> {
+        match self.stream.get_ref().shutdown(std::net::Shutdown::Write) {
+            Err(error) if is_closed(error.kind()) || error.kind() == ErrorKind::NotConnected => {
+                Ok(())
+            }
+            done => Ok(done?),
+        }
+    }
+
     /// The next answer, to a request of this method. `None` if the connection was closed before any byte of one.
     pub fn answer(&mut self, method: &str) -> Result<Option<Answer>> {
         let Some(first) = self.line()? else { return Ok(None) };
@@ -112,6 +122,12 @@ impl Wire {
             answer.body = self.body(&answer)?;
         }
         Ok(Some(answer))
+    }
+
+    /// Waits until something has come, and leaves it to be read.
+    pub fn peek(&mut self) -> Result<()> {
+        ensure!(!self.stream.fill_buf()?.is_empty(), "the connection was closed");
+        Ok(())
     }
 
     /// Everything that still comes until the other end closes.

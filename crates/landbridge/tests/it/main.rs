@@ -1,9 +1,17 @@
-//! The command as a user meets it, and the shape of the workspace.
+//! The program as its users meet it: started, asked, pulled from, broken and started again; and the shape of the
+//! workspace.
 
 #![allow(clippy::unwrap_used, reason = "a test whose means fail has failed")]
 
+mod answers;
 mod cli;
 mod config;
+mod conformance;
+mod content;
+mod failures;
+mod hostile;
 mod layers;
 mod program;
+mod pull;
+mod running;
 mod serve;
