@@ -176,3 +176,39 @@ fn errors_have_the_specifications_codes() {
         assert_snapshot!(name, asked(&front, method, &target, &[]));
     }
 }
+
+#[test]
+fn a_sites_pages_and_what_it_does_not_offer() {
+    let content = Content::pack().unwrap();
+    let data = content.data().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("landbridge.yaml");
+    let text = format!(
+        "origins:\n\
+         - name: origin\n  store: {{ url: {0}/origin, catalog: landbridge-data, keys: [{0}/keys/landbridge.pem.pub] }}\n\
+         mirrors: [{{ name: near, embedded: {{ store: {0}/mirrors/aws-us-east-2 }} }}]\n\
+         sites:\n\
+         - name: named\n  hosts: [registry.example]\n  origin: origin\n  default: [{{ copy: near }}]\n  pages:\n    \
+         /: {{ redirect: \"https://docs.example/registry\" }}\n    \
+         /privacy: {{ text: \"We keep no addresses.\" }}\n    \
+         /health: {{ text: \"ok\" }}\n\
+         records: {{ directory: {1}/records }}\n",
+        data.path().display(),
+        dir.path().display(),
+    );
+    std::fs::write(&file, text).unwrap();
+    let front = Front::configured(&file).unwrap();
+    let ask = |method: &str, target: &str, host: &str| {
+        let mut wire = landbridge_testkit::http::Wire::connect(&front.address).unwrap();
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        wire.send(request.as_bytes()).unwrap();
+        shown(&front, &wire.answer(method).unwrap().unwrap())
+    };
+    assert_snapshot!("page_redirect", ask("GET", "/", "registry.example"));
+    assert_snapshot!("page_text", ask("GET", "/privacy", "registry.example"));
+    assert_snapshot!("page_text_head", ask("HEAD", "/health", "registry.example"));
+    assert_snapshot!("page_of_another_path", ask("GET", "/privacy/", "registry.example"));
+    assert_snapshot!("page_of_another_host", ask("GET", "/privacy", "elsewhere.example"));
+    assert_snapshot!("catalog_not_offered", ask("GET", "/v2/_catalog", "registry.example"));
+    assert_snapshot!("registry_of_another_host", ask("GET", "/v2/", "elsewhere.example"));
+}

@@ -8,7 +8,7 @@ use landbridge_testkit::{Server, Signal};
 
 use super::pull_everything;
 use crate::content::{single, source};
-use crate::running::{Data, Front, LIMIT, landbridge};
+use crate::running::{Data, Front, LIMIT, Records, landbridge, until};
 
 const MOMENTS: u32 = 50;
 
@@ -89,4 +89,28 @@ fn two_imports_at_once_both_become_visible() {
     }
     let found = pull_everything(&Front::over(data.path()).unwrap()).unwrap();
     assert_eq!(found.into_keys().collect::<Vec<_>>(), ["app:one", "app:two"]);
+}
+
+#[test]
+fn a_front_that_is_killed_loses_no_record_that_is_a_second_old() {
+    let data = Data::new().unwrap();
+    let image = Recipe::default().pack().unwrap();
+    let (_dir, layout) = single(&image).unwrap();
+    data.import(&source(&layout), "app:v1").unwrap();
+    let directory = data.path().join("records");
+    let mut asked = 0;
+    for round in 0..3 {
+        let front = Front::over(data.path()).unwrap();
+        for _ in 0..20 {
+            assert_eq!(front.get("/v2/app/manifests/v1").unwrap().status, 200);
+            asked += 1;
+        }
+        let start = Instant::now();
+        let lines = || Ok(Records::read(&directory)?.text().lines().count());
+        until(lines, |lines| *lines == asked).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(5), "round {round}: {:?}", start.elapsed());
+        front.signal(Signal::KILL).unwrap();
+        // What follows goes after what is there, line by line.
+        assert_eq!(Records::read(&directory).unwrap().all().unwrap().len(), asked);
+    }
 }

@@ -145,3 +145,43 @@ fn what_the_origin_lacks_is_not_there() {
     let tags = live.front.get("/v2/app/tags/list").unwrap().json().unwrap();
     assert_eq!(tags["tags"], serde_json::json!(["docker", "latest", "v1"]));
 }
+
+#[test]
+fn a_private_origin_is_streamed_with_the_fronts_own_password() {
+    let content = Content::pack().unwrap();
+    let skopeo = Skopeo::new().unwrap();
+    let registry = DockerRegistry::start_private().unwrap();
+    content.push(&skopeo, &registry).unwrap();
+    let login = registry.login().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display();
+    fs::write(dir.path().join("password"), format!("{}\n", login.password)).unwrap();
+    let file = dir.path().join("landbridge.yaml");
+    let text = format!(
+        "origins:\n\
+         - name: origin\n  registry:\n    url: \"{}\"\n    delivery: proxy\n    \
+         credentials: {{ username: {}, password_file: {path}/password }}\n\
+         sites: [{{ name: all, hosts: [\"*\"], origin: origin }}]\n\
+         records: {{ directory: {path}/records }}\n",
+        registry.url(),
+        login.user,
+    );
+    fs::write(&file, &text).unwrap();
+    let front = Front::configured(&file).unwrap();
+    let all = skopeo.pull(&front.reference("app:v1"), Platforms::All).unwrap();
+    assert_eq!((all.lacks(&content.amd), all.lacks(&content.arm)), (NOTHING, NOTHING));
+    let layer = &content.amd.layers[0];
+    let blob = format!("/v2/app/blobs/{}", layer.digest);
+    let part = front.ask("GET", &blob, &[("Range", "bytes=100-199")]).unwrap();
+    assert_eq!((part.status, &part.body[..]), (206, &layer.bytes[100..200]));
+    assert_eq!(front.ask("HEAD", &blob, &[]).unwrap().status, 200);
+
+    // With a wrong one nothing is served, and neither password is told to anyone.
+    fs::write(dir.path().join("password"), "to-push\n").unwrap();
+    let refused = Front::configured(&file).unwrap();
+    let answer = refused.get("/v2/app/manifests/v1").unwrap();
+    assert!(matches!(answer.status, 403 | 503), "{answer}");
+    for log in [front.stop().unwrap(), refused.stop().unwrap()] {
+        assert!(!log.contains("to-pu"), "{log}");
+    }
+}
