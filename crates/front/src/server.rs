@@ -24,6 +24,8 @@ use crate::settings::{ConnectionLimits, ListenSettings};
 use crate::shared::Shared;
 use crate::tls::Tls;
 
+/// Threads that read files for one event loop: embedded mirrors and buckets in directories.
+const BLOCKING_THREADS: usize = 8;
 /// The most streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
 
@@ -67,7 +69,10 @@ impl Server {
                     thread,
                     stop: stop.clone(),
                 };
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .max_blocking_threads(BLOCKING_THREADS)
+                    .build()?;
                 std::thread::Builder::new()
                     .name(format!("front-{thread}"))
                     .spawn(move || runtime.block_on(acceptor.run(listener)))
