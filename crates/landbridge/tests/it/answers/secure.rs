@@ -52,6 +52,33 @@ fn http_2_is_spoken_with_prior_knowledge_on_a_plain_listener() {
 }
 
 #[test]
+fn http_2_answers_many_at_once_and_refuses_large_heads() {
+    let content = Content::pack().unwrap();
+    let data = content.data().unwrap();
+    let front = Front::over(data.path()).unwrap();
+    let url = format!("http://{}/v2/app/manifests/v1", front.address);
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let client = Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        // More than the streams that one connection may have open; the rest wait for their turn.
+        let asked = (0..500).map(|_| async {
+            let answer = client.get(&url).send().await.unwrap();
+            (answer.version(), answer.bytes().await.unwrap())
+        });
+        for (version, bytes) in futures::future::join_all(asked).await {
+            assert_eq!((version, &bytes[..]), (Version::HTTP_2, &content.index.bytes[..]));
+        }
+        for (name, length) in [("x-big", 20_000), ("x-bigger", 200_000)] {
+            let answer = client.get(&url).header(name, "x".repeat(length)).send().await;
+            let is_refused = answer.as_ref().map_or(true, |answer| answer.status() == 431);
+            assert!(is_refused, "{name}: {answer:?}");
+        }
+    });
+    assert_eq!(front.get("/v2/").unwrap().status, 200);
+}
+
+#[test]
 fn a_certificate_is_used_and_another_one_as_soon_as_it_is_there() {
     let content = Content::pack().unwrap();
     let data = content.data().unwrap();
