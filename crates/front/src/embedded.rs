@@ -13,17 +13,17 @@ use crate::pull::Asked;
 use crate::reader::{ReadError, Reader};
 use crate::relay::Relay;
 use crate::settings::Face;
+use crate::snapshot::EMBEDDED_PATH;
 use crate::world::World;
 
-/// Where embedded mirrors are served.
-pub(crate) const PATH_PREFIX: &str = "/-/mirror/";
-
-/// Answers a request below [`PATH_PREFIX`].
+/// Answers a request below [`EMBEDDED_PATH`].
 pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answer, OciError> {
     let unknown = || OciError::new(Code::NotFound, "there is no such object");
     let path = asked.head.uri.path();
-    let (name, key) =
-        path.strip_prefix(PATH_PREFIX).and_then(|rest| rest.split_once('/')).ok_or_else(unknown)?;
+    let (name, key) = path
+        .strip_prefix(EMBEDDED_PATH)
+        .and_then(|rest| rest.split_once('/'))
+        .ok_or_else(unknown)?;
     let copy = world.snapshot.copy_named(name).ok_or_else(unknown)?;
     let Face::Embedded { layout, .. } = world.snapshot.settings.copies[copy.id.index()].face else {
         return Err(unknown());

@@ -19,10 +19,10 @@ use tracing::warn;
 
 use crate::answer::{Answer, By, Wanted, is_known};
 use crate::body::Body;
+use crate::cause::chain;
 use crate::live::{Known, LiveError, LiveOrigin};
 use crate::metrics::Kind;
 use crate::pull::{Asked, blob_unknown, handed_out, manifest_unknown, no_copy, resolve};
-use crate::ranges::chain;
 use crate::relay::{NoBlob, Relay};
 use crate::settings::Delivery;
 use crate::snapshot::Site;
@@ -269,7 +269,14 @@ fn name(repository: &str) -> Result<RepositoryName, OciError> {
 fn unavailable(world: &World, site: &Site, error: &LiveError) -> OciError {
     let origin = &world.snapshot.settings.origins[site.origin];
     warn!(origin = origin.name, error = chain(error), "a live origin does not answer");
-    OciError::new(Code::Unavailable, "the origin does not answer now")
+    match error {
+        LiveError::Denied(_) => {
+            OciError::new(Code::Denied, "the origin does not give this repository to the public")
+        }
+        LiveError::Failed(_) | LiveError::LeftAlone => {
+            OciError::new(Code::Unavailable, "the origin does not answer now")
+        }
+    }
 }
 
 /// Who may serve a blob of a live origin, best first, and its size if somebody told it.

@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin;
+use crate::cause::chain;
 use crate::explain::{self, ExplainError, Explanation, Question};
 use crate::keeper::{GatherError, Gathered};
 use crate::metrics::Metrics;
-use crate::ranges::chain;
 use crate::record_log::RecordLog;
 use crate::server::{self, Server};
 use crate::settings::{ListenSettings, Settings};

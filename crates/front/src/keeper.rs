@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::cause::chain;
 use crate::metrics::{Metrics, OriginLabels, SourceLabels};
 use crate::ranges::{self, RangesError, Source};
 use crate::settings::{Face, OriginKind, Settings};
@@ -139,10 +140,9 @@ impl Gathered {
             // Compiling takes milliseconds; the threads that answer have their own loops.
             match self.world() {
                 Ok(world) => shared.world.store(Arc::new(world)),
-                Err(error) => error!(
-                    error = ranges::chain(&error),
-                    "what is new cannot be used; the old stays"
-                ),
+                Err(error) => {
+                    error!(error = chain(&error), "what is new cannot be used; the old stays");
+                }
             }
             self.tell(&shared.metrics);
         }
@@ -183,11 +183,7 @@ async fn first_poll(reader: &CatalogReader, name: &str) -> Option<Arc<Loaded>> {
             None
         }
         Ok(Err(error)) => {
-            error!(
-                origin = name,
-                error = ranges::chain(&error),
-                "the origin cannot be read; asking again"
-            );
+            error!(origin = name, error = chain(&error), "the origin cannot be read; asking again");
             None
         }
         Err(_) => {
@@ -234,7 +230,7 @@ async fn watch_catalog(
                 is_failing = true;
                 warn!(
                     origin = name,
-                    error = ranges::chain(&error),
+                    error = chain(&error),
                     "the origin cannot be read; the last generation is served on"
                 );
             }
@@ -292,10 +288,7 @@ async fn watch_ranges(
             Err(error) => {
                 let labels = SourceLabels { source: source.name().to_owned() };
                 shared.metrics.range_refusals.get_or_create(&labels).inc();
-                warn!(
-                    error = ranges::chain(&error),
-                    "address ranges are not renewed; those in use stay"
-                );
+                warn!(error = chain(&error), "address ranges are not renewed; those in use stay");
             }
         }
         wait = if current.is_none() {

@@ -9,6 +9,7 @@
 mod admin;
 mod answer;
 mod body;
+mod cause;
 mod embedded;
 mod explain;
 mod fetch;

@@ -5,16 +5,14 @@
 //! the same steps with one await between resolving and answering.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
 
-use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, Method, Uri, Version};
 use landbridge_core::Digest;
 use landbridge_core::catalog::{Catalog, ManifestInfo};
 use landbridge_core::client_address::{ClientNetwork, client_address};
 use landbridge_core::oci_error::{Code, OciError};
 use landbridge_core::place::PlaceId;
-use landbridge_core::record::{AccessRecord, product};
 use landbridge_core::request::{self, ManifestReference, Request};
 use landbridge_core::route::{Candidates, StickyKey};
 use landbridge_core::topology::CopySet;
@@ -23,7 +21,6 @@ use crate::answer::{Answer, By, Wanted, is_known, is_read, wanted};
 use crate::lists;
 use crate::metrics::Kind;
 use crate::settings::{Delivery, PageAnswer};
-use crate::shared::Shared;
 use crate::snapshot::{Site, Snapshot};
 use crate::world::World;
 
@@ -106,7 +103,7 @@ impl<'a> Asked<'a> {
             Ok(Request::Tags { .. }) => Kind::tags,
             Ok(Request::Referrers { .. }) => Kind::referrers,
             Ok(Request::Catalog { .. }) => Kind::catalog,
-            Ok(Request::Page { path }) if path.starts_with(crate::embedded::PATH_PREFIX) => {
+            Ok(Request::Page { path }) if path.starts_with(crate::snapshot::EMBEDDED_PATH) => {
                 Kind::mirror
             }
             Ok(Request::Page { .. }) => Kind::page,
@@ -114,7 +111,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn repository(&self) -> &'a str {
+    pub(crate) fn repository(&self) -> &'a str {
         match &self.request {
             Ok(
                 Request::Manifest { repository, .. }
@@ -126,7 +123,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn tag(&self) -> &'a str {
+    pub(crate) fn tag(&self) -> &'a str {
         match &self.request {
             Ok(Request::Manifest { reference: ManifestReference::Tag(tag), .. }) => tag,
             _ => "",
@@ -322,47 +319,4 @@ fn page(pages: &[(String, PageAnswer)], path: &str) -> Result<Answer, OciError> 
         }
         None => Err(OciError::new(Code::NotFound, "there is nothing at this path")),
     }
-}
-
-/// Writes the record of an answer and counts it.
-pub(crate) fn record(
-    shared: &Shared,
-    world: &World,
-    thread: usize,
-    asked: &Asked<'_>,
-    answer: &Answer,
-) {
-    let kind = asked.kind();
-    let status = answer.response.status().as_u16();
-    shared.metrics.count(kind, status);
-    let copy = answer.copy.map(|copy| {
-        let counters = &world.running.counters[copy.index()];
-        counters.answers.inc();
-        counters.bytes.inc_by(answer.bytes);
-        &*world.snapshot.copy(copy).name
-    });
-    let (provider, region) = world.snapshot.provider_and_region(asked.place);
-    let agent = asked.head.headers.get(USER_AGENT).map(http::HeaderValue::as_bytes);
-    shared.records.write(
-        thread,
-        SystemTime::now(),
-        AccessRecord {
-            time: "",
-            site: asked
-                .site
-                .map(|site| world.snapshot.site_settings(site).name.as_str())
-                .unwrap_or_default(),
-            method: asked.head.method.as_str(),
-            kind: kind.name(),
-            repository: asked.repository(),
-            tag: asked.tag(),
-            digest: answer.digest.as_ref(),
-            provider,
-            region,
-            copy: copy.unwrap_or_default(),
-            status,
-            bytes: answer.bytes,
-            agent: product(agent.unwrap_or_default()),
-        },
-    );
 }

@@ -13,6 +13,7 @@ use landbridge_core::Digest;
 use landbridge_core::place::{RangeError, RangeSet, SuspicionLimits, Suspicious, demonstration};
 use url::Url;
 
+use crate::cause::chain;
 use crate::settings::{RangeLocation, RangeSource};
 use crate::snapshot::Ranges;
 
@@ -243,18 +244,6 @@ fn read_file(path: &Path) -> Result<Vec<u8>, RangesError> {
         return Err(RangesError::TooLarge { name: path.display().to_string() });
     }
     std::fs::read(path).map_err(failed)
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Which sources a map is made of: the demonstration only until every other source is there.

@@ -13,7 +13,7 @@ use landbridge_registry::client::{BlobRange, ClientError, RegistryClient};
 use landbridge_store::{Bucket, FaceError, PublicFace, StoreError};
 
 use crate::body::{BodyError, ByteStream};
-use crate::ranges::chain;
+use crate::cause::chain;
 
 /// How the front itself reads a copy.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use hyper::service::Service;
 use crate::answer::Answer;
 use crate::body::Body;
 use crate::fetch;
-use crate::pull::{self, Asked, Head};
+use crate::pull::{Asked, Head};
 use crate::shared::Shared;
 
 /// Answers the requests of one connection.
@@ -62,7 +62,7 @@ impl Service<Request<Incoming>> for PullService {
             let asked = Asked::new(&world.snapshot, head);
             let working = world.running.health.working(Instant::now());
             if let Some(answer) = world.answer_now(&asked, working) {
-                pull::record(&self.shared, &world, self.thread, &asked, &answer);
+                self.shared.record(&world, self.thread, &asked, &answer);
                 return Answering::Now(Some(answer.response));
             }
         }
@@ -89,7 +89,7 @@ impl PullService {
             Ok(answer) => answer,
             Err(error) => Answer::error(&error),
         };
-        pull::record(&self.shared, &world, self.thread, &asked, &answer);
+        self.shared.record(&world, self.thread, &asked, &answer);
         answer.response
     }
 }

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use http::header::USER_AGENT;
+use landbridge_core::record::{AccessRecord, product};
 
+use crate::answer::Answer;
 use crate::metrics::Metrics;
+use crate::pull::Asked;
 use crate::record_log::RecordLog;
 use crate::world::World;
 
@@ -24,5 +29,37 @@ impl Shared {
     /// The world of this moment, kept as long as the caller holds it.
     pub(crate) fn world(&self) -> Arc<World> {
         self.world.load_full()
+    }
+
+    /// Writes the record of an answer by `thread`, and counts it.
+    pub(crate) fn record(&self, world: &World, thread: usize, asked: &Asked<'_>, answer: &Answer) {
+        let kind = asked.kind();
+        let status = answer.response.status().as_u16();
+        self.metrics.count(kind, status);
+        let copy = answer.copy.map(|copy| {
+            let counters = &world.running.counters[copy.index()];
+            counters.answers.inc();
+            counters.bytes.inc_by(answer.bytes);
+            &*world.snapshot.copy(copy).name
+        });
+        let site = asked.site.map(|site| world.snapshot.site_settings(site).name.as_str());
+        let (provider, region) = world.snapshot.provider_and_region(asked.place);
+        let agent = asked.head.headers.get(USER_AGENT).map(http::HeaderValue::as_bytes);
+        let record = AccessRecord {
+            time: "",
+            site: site.unwrap_or_default(),
+            method: asked.head.method.as_str(),
+            kind: kind.name(),
+            repository: asked.repository(),
+            tag: asked.tag(),
+            digest: answer.digest.as_ref(),
+            provider,
+            region,
+            copy: copy.unwrap_or_default(),
+            status,
+            bytes: answer.bytes,
+            agent: product(agent.unwrap_or_default()),
+        };
+        self.records.write(thread, SystemTime::now(), record);
     }
 }

@@ -17,6 +17,9 @@ use landbridge_store::read::Loaded;
 
 use crate::settings::{Face, OriginKind, Settings, SiteSettings};
 
+/// Where the front serves embedded mirrors itself.
+pub(crate) const EMBEDDED_PATH: &str = "/-/mirror/";
+
 /// What a decision reads.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -224,7 +227,7 @@ fn compile_copies(settings: &Settings, places: &mut Places) -> Result<Vec<Copy>,
                     Target::Registry { base }
                 }
                 Face::Embedded { layout, .. } => {
-                    let base = format!("{}{}", crate::embedded::PATH_PREFIX, copy.name).into();
+                    let base = format!("{}{}", EMBEDDED_PATH, copy.name).into();
                     Target::Bucket { base, layout: *layout }
                 }
                 Face::Streamed => Target::Streamed,
