@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 use crate::service::PullService;
 use crate::settings::{ConnectionLimits, ListenSettings};
 use crate::shared::Shared;
+use crate::timed_io::{Heads, Limits, TimedIo};
 use crate::tls::Tls;
 
 /// Threads that read files for one event loop: embedded mirrors and buckets in directories.
@@ -140,8 +141,12 @@ impl Acceptor {
         // Answers are written whole; waiting for more to send helps nobody.
         let _ = stream.set_nodelay(true);
         let limits = self.limits;
-        let service =
-            PullService { shared: Arc::clone(&self.shared), peer: peer.ip(), thread: self.thread };
+        let service = PullService {
+            shared: Arc::clone(&self.shared),
+            peer: peer.ip(),
+            thread: self.thread,
+            heads: Heads::default(),
+        };
         match &self.tls {
             None => {
                 tokio::spawn(async move {
@@ -168,12 +173,13 @@ async fn serve<S>(stream: S, service: PullService, limits: ConnectionLimits, wat
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let stream = crate::timed_io::TimedIo::new(stream, limits.first_byte, limits.idle);
+    let times = Limits { greeting: limits.first_byte, head: limits.header, idle: limits.idle };
+    let stream = TimedIo::new(stream, times, service.heads.clone());
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
+        // `TimedIo` watches the time without a timer for each request.
+        .header_read_timeout(None)
         // hyper wants at least 8 KiB.
         .max_buf_size(limits.header_bytes.max(8192));
     builder

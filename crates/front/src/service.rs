@@ -18,6 +18,7 @@ use crate::body::Body;
 use crate::fetch;
 use crate::pull::{Asked, Head};
 use crate::shared::Shared;
+use crate::timed_io::Heads;
 
 /// Answers the requests of one connection.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(crate) struct PullService {
     pub(crate) peer: IpAddr,
     /// Which thread answers: it has a record buffer of its own.
     pub(crate) thread: usize,
+    /// Told of every head, so that the connection's time is watched rightly.
+    pub(crate) heads: Heads,
 }
 
 /// An answer, or the promise of one.
@@ -56,6 +59,7 @@ impl Service<Request<Incoming>> for PullService {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
+        self.heads.complete();
         {
             let world = self.shared.world.load();
             let head = head(self.peer, &request);
