@@ -155,14 +155,7 @@ pub(crate) struct Where {
     pub(crate) data: Option<PathBuf>,
 
     /// The address ranges of the local topology
-    #[arg(
-        long,
-        value_name = "WHICH",
-        env = "LANDBRIDGE_LOCAL_RANGES",
-        default_value = "demonstration",
-        conflicts_with = "config",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "WHICH", default_value = "demonstration", conflicts_with = "config")]
     pub(crate) ranges: LocalRanges,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A file becomes a [`document`] in which every value knows its line; flags and the environment
 //! are set over it; its form is [`check`]ed against the [`shape`] of the types in [`raw`]; those
-//! types read what is left, and [`validate`] judges whether it makes sense. Each stage adds its
+//! types read what is left, and [`validate`](mod@validate) judges whether it makes sense. Each stage adds its
 //! problems to one list, so that a person sees all of them at once.
 //!
 //! Invariant: settings only come out of a configuration with which nothing is wrong.

@@ -3,7 +3,7 @@
 //! The documentation of these fields is the reference: the schema, `landbridge config explain` and
 //! `docs/configuration.md` are generated from it. What has a default is never `Option`; an
 //! `Option` is either required (and the schema says so) or really may be absent. Whether fields
-//! fit one another is decided in [`validate`](super::validate).
+//! fit one another is decided in [`validate`](mod@super::validate).
 
 use std::collections::BTreeMap;
 
