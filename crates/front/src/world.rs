@@ -170,11 +170,10 @@ fn open_reader(settings: &Settings, index: usize) -> Result<Reader, OpenError> {
     );
     match &copy.face {
         Face::Embedded { store, layout } => open_bucket(&copy.name, store, *layout),
-        Face::Bucket { url, layout } => match &copy.store {
-            // Reading the bucket itself asks nobody for its public name.
-            Some(store) => open_bucket(&copy.name, store, *layout),
-            None => open_face(&copy.name, url, *layout, settings).map(Reader::Public),
-        },
+        // As clients reach it, so that what the front sees of it is what they would.
+        Face::Bucket { url, layout } => {
+            open_face(&copy.name, url, *layout, settings).map(Reader::Public)
+        }
         Face::Registry { url, repository_prefix } => {
             open_registry(settings, &copy.name, url, repository_prefix, credentials)
         }
