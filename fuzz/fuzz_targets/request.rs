@@ -47,8 +47,9 @@ fuzz_target!(|text: &str| {
             check_page(page);
             format!("/v2/{repository}/tags/list")
         }
-        Request::Referrers { repository, subject, artifact_type } => {
+        Request::Referrers { repository, subject, artifact_type, page } => {
             check_name(repository);
+            check_page(page);
             if let Some(artifact_type) = artifact_type {
                 assert!(!artifact_type.is_empty());
                 check_value(artifact_type);

@@ -14,8 +14,16 @@ use serde::Serialize;
 pub enum Code {
     /// `BLOB_UNKNOWN`
     BlobUnknown,
+    /// `BLOB_UPLOAD_INVALID`: what was sent to an upload cannot be a part of it.
+    BlobUploadInvalid,
+    /// `BLOB_UPLOAD_UNKNOWN`: no such upload is under way.
+    BlobUploadUnknown,
     /// `DIGEST_INVALID`
     DigestInvalid,
+    /// `MANIFEST_BLOB_UNKNOWN`: a manifest refers to what the repository does not have.
+    ManifestBlobUnknown,
+    /// `MANIFEST_INVALID`
+    ManifestInvalid,
     /// `MANIFEST_UNKNOWN`
     ManifestUnknown,
     /// `NAME_INVALID`
@@ -26,6 +34,13 @@ pub enum Code {
     TagInvalid,
     /// `PAGINATION_NUMBER_INVALID`, as the reference implementation names a malformed `n`.
     PaginationNumberInvalid,
+    /// `RANGE_INVALID`, as the reference implementation names a chunk that is not the next one and
+    /// a range that lies beyond the object.
+    RangeInvalid,
+    /// `SIZE_INVALID`: more or fewer bytes came than were announced.
+    SizeInvalid,
+    /// `UNAUTHORIZED`: who asks must say who they are.
+    Unauthorized,
     /// `UNSUPPORTED`: the operation is not offered here.
     Unsupported,
     /// `DENIED`
@@ -49,12 +64,19 @@ impl Code {
     pub const fn name(self) -> &'static str {
         match self {
             Self::BlobUnknown => "BLOB_UNKNOWN",
+            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
+            Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
             Self::DigestInvalid => "DIGEST_INVALID",
+            Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
+            Self::ManifestInvalid => "MANIFEST_INVALID",
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::TagInvalid => "TAG_INVALID",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
+            Self::RangeInvalid => "RANGE_INVALID",
+            Self::SizeInvalid => "SIZE_INVALID",
+            Self::Unauthorized => "UNAUTHORIZED",
             Self::Unsupported => "UNSUPPORTED",
             Self::Denied => "DENIED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
@@ -69,13 +91,24 @@ impl Code {
     /// The HTTP status that goes with the code.
     pub const fn status(self) -> u16 {
         match self {
-            Self::BlobUnknown | Self::ManifestUnknown | Self::NameUnknown | Self::NotFound => 404,
-            Self::DigestInvalid
+            Self::BlobUnknown
+            | Self::BlobUploadUnknown
+            | Self::ManifestUnknown
+            | Self::NameUnknown
+            | Self::NotFound => 404,
+            // Not 404 for a manifest's references: to clients that would be the repository.
+            Self::BlobUploadInvalid
+            | Self::DigestInvalid
+            | Self::ManifestBlobUnknown
+            | Self::ManifestInvalid
+            | Self::SizeInvalid
             | Self::NameInvalid
             | Self::TagInvalid
             | Self::PaginationNumberInvalid
             | Self::RequestInvalid => 400,
+            Self::Unauthorized => 401,
             Self::Unsupported => 405,
+            Self::RangeInvalid => 416,
             Self::BodyTooLarge => 413,
             Self::Denied => 403,
             Self::TooManyRequests => 429,

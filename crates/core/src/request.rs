@@ -12,6 +12,8 @@ use crate::digest::{Digest, DigestError};
 use crate::oci_error::{Code, OciError};
 use crate::reference::{is_repository_name, is_tag};
 
+pub mod push;
+
 /// The most entries of a list that one answer holds, whatever `n` says.
 pub const MAX_PAGE: usize = 10_000;
 /// Entries of a list when the client does not say how many it wants.
@@ -51,6 +53,9 @@ pub enum Request<'a> {
         subject: Digest,
         /// Only this kind of artifact.
         artifact_type: Option<Cow<'a, str>>,
+        /// Which part of the list. The specification leaves it to the registry how a next page is
+        /// named; here it is as for tags, and `last` is a digest.
+        page: Page<'a>,
     },
     /// `/v2/_catalog`
     Catalog {
@@ -111,6 +116,7 @@ pub fn parse<'a>(path: &'a str, query: Option<&'a str>) -> Result<Request<'a>, O
             repository: repository(name)?,
             subject: digest(last)?,
             artifact_type: parameter(query, "artifactType")?.filter(|text| !text.is_empty()),
+            page: page(query)?,
         }),
         "uploads" if name.ends_with("/blobs") => Err(uploads()),
         _ => Err(unknown()),
@@ -226,7 +232,8 @@ mod tests {
             Ok(Request::Referrers {
                 repository: "a",
                 subject: digest,
-                artifact_type: Some("application/x+json".into())
+                artifact_type: Some("application/x+json".into()),
+                page: Page::default(),
             })
         );
         assert_eq!(

@@ -51,7 +51,7 @@ pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answ
             let tags: Vec<_> = found.tags.iter().map(landbridge_core::Tag::as_str).collect();
             Ok(lists::tags_page(repository, page, tags, found.has_more))
         }
-        Request::Referrers { repository, subject, artifact_type } => {
+        Request::Referrers { repository, subject, artifact_type, page: _ } => {
             let found = live(world, site)?.referrers(&name(repository)?, subject).await;
             let index = found.map_err(|error| unavailable(world, site, &error))?;
             match index {

@@ -193,7 +193,7 @@ impl World {
                 let view = catalog.repository(repository).ok_or_else(lists::name_unknown)?;
                 Ok(Some(lists::tags(repository, page, view.tags_after(&page.last))))
             }
-            Request::Referrers { repository, subject, artifact_type } => {
+            Request::Referrers { repository, subject, artifact_type, page: _ } => {
                 let view = catalog.repository(repository);
                 Ok(Some(lists::referrers(view, *subject, artifact_type.as_deref())))
             }
