@@ -4,11 +4,11 @@
 //! `Content-Range` of a chunk.
 #![no_main]
 
-use landbridge_core::RepositoryName;
 use landbridge_core::request::ManifestReference;
 use landbridge_core::request::push::{
-    ChunkRange, Operation, Refusal, UploadStart, UploadStep, is_upload_id, parse,
+    ChunkRange, MAX_TAGS, Operation, Refusal, UploadStart, UploadStep, is_upload_id, parse,
 };
+use landbridge_core::{RepositoryName, Tag};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -29,6 +29,9 @@ fuzz_target!(|text: &str| {
             return;
         }
     };
+    if let Operation::PutManifest { tags, .. } = &operation {
+        assert!(tags.len() <= MAX_TAGS && tags.iter().all(|tag| Tag::parse(tag).is_ok()));
+    }
     let written = match operation {
         Operation::Read(_) => {
             assert!(method == "GET" || method == "HEAD");
@@ -53,7 +56,7 @@ fuzz_target!(|text: &str| {
             assert!(methods.contains(&method));
             format!("/v2/{repository}/blobs/uploads/{id}")
         }
-        Operation::PutManifest { repository, reference }
+        Operation::PutManifest { repository, reference, tags: _ }
         | Operation::DeleteManifest { repository, reference } => {
             check_name(repository);
             match reference {

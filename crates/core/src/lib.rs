@@ -7,6 +7,7 @@
 pub mod breaker;
 pub mod catalog;
 pub mod client_address;
+pub mod condition;
 pub mod digest;
 pub mod generation;
 pub mod holding;

@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use landbridge_core::Digest;
 use landbridge_core::catalog::ManifestInfo;
+use landbridge_core::condition::{self, Wanted};
 use landbridge_core::oci_error::{Code, OciError};
 use landbridge_core::topology::CopyId;
 
@@ -210,70 +211,17 @@ pub(crate) enum By {
     Digest,
 }
 
-/// True if `If-None-Match` names this object (RFC 9110, section 13.1.2; the comparison is weak).
+/// True if `If-None-Match` names this object.
 pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
-    let mut values = headers.get_all(IF_NONE_MATCH).iter().peekable();
-    if values.peek().is_none() {
-        return false;
-    }
-    let name = digest.to_string();
-    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|tag| {
-        let tag = tag.trim();
-        let tag = tag.strip_prefix("W/").unwrap_or(tag);
-        tag == "*" || tag.trim_matches('"') == name
-    })
+    let values = headers.get_all(IF_NONE_MATCH).iter();
+    condition::is_known(values.filter_map(|value| value.to_str().ok()), digest)
 }
 
 /// What a `Range` header asks of an object of `size` bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// All of it: no range, or one that RFC 9110 says to ignore.
-    Whole,
-    /// From the first to before the second.
-    Part(u64, u64),
-    /// Nothing that there is.
-    Unsatisfiable,
-}
-
-/// Understands a single byte range (RFC 9110, section 14.1.2). Several ranges, other units and
-/// what is malformed are ignored, as the RFC allows. `If-Range` counts only if it names the object.
 pub(crate) fn wanted(headers: &HeaderMap, digest: &Digest, size: u64) -> Wanted {
-    let Some(range) = headers.get(RANGE) else { return Wanted::Whole };
-    if let Some(condition) = headers.get(http::header::IF_RANGE) {
-        let is_same =
-            condition.to_str().is_ok_and(|tag| tag.trim_matches('"') == digest.to_string());
-        if !is_same {
-            return Wanted::Whole;
-        }
-    }
-    let parsed = range.to_str().ok().and_then(|text| parse_range(text, size));
-    match parsed {
-        None => Wanted::Whole,
-        Some((from, to)) if from < to => Wanted::Part(from, to),
-        Some(_) => Wanted::Unsatisfiable,
-    }
-}
-
-/// `bytes=a-b`, `bytes=a-` or `bytes=-n` as a half-open range; an empty one cannot be satisfied.
-fn parse_range(text: &str, size: u64) -> Option<(u64, u64)> {
-    let (unit, range) = text.split_once('=')?;
-    let (first, last) = range.trim().split_once('-')?;
-    let number = |text: &str| {
-        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        is_number.then(|| text.parse().unwrap_or(u64::MAX))
-    };
-    if !unit.trim().eq_ignore_ascii_case("bytes") {
-        return None;
-    }
-    match (first, last) {
-        ("", suffix) => Some((size.saturating_sub(number(suffix)?), size)),
-        (first, "") => Some((number(first)?, size)),
-        (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
-            // One that ends before it begins is empty, and so refused, as the RFC allows.
-            Some((first, last.saturating_add(1).min(size)))
-        }
-    }
+    // What is no text is malformed, and no condition that could hold.
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or(""));
+    condition::wanted(text(RANGE), text(http::header::IF_RANGE), digest, size)
 }
 
 fn shared(bytes: Bytes) -> HeaderValue {
@@ -294,45 +242,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn single_ranges_are_understood_and_what_is_malformed_is_ignored() {
+    fn conditions_are_read_from_every_header_of_their_name() {
         let digest = Digest::sha256_of(b"x");
-        let ask = |range: &str| {
-            let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_str(range).unwrap())]);
-            wanted(&headers, &digest, 100)
-        };
-        for (range, expected) in [
-            ("bytes=0-0", Wanted::Part(0, 1)),
-            ("bytes=10-", Wanted::Part(10, 100)),
-            ("bytes=-10", Wanted::Part(90, 100)),
-            ("bytes=-1000", Wanted::Part(0, 100)),
-            ("bytes=90-1000", Wanted::Part(90, 100)),
-            ("bytes=0-99999999999999999999999", Wanted::Part(0, 100)),
-            ("bytes=100-", Wanted::Unsatisfiable),
-            ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=5-3", Wanted::Unsatisfiable),
-            ("bytes=0-1,3-4", Wanted::Whole),
-            ("lines=0-1", Wanted::Whole),
-            ("bytes=a-b", Wanted::Whole),
-            ("bytes=--5", Wanted::Whole),
-            ("bytes", Wanted::Whole),
-        ] {
-            assert_eq!(ask(range), expected, "{range}");
-        }
-    }
-
-    #[test]
-    fn a_client_that_has_it_is_told_so() {
-        let digest = Digest::sha256_of(b"x");
-        let known = |value: String| {
-            is_known(
-                &HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::try_from(value).unwrap())]),
-                &digest,
-            )
-        };
-        assert!(known(format!("\"{digest}\"")));
-        assert!(known(format!("\"other\", W/\"{digest}\"")));
-        assert!(known("*".into()));
-        assert!(!known("\"other\"".into()));
-        assert!(!is_known(&HeaderMap::new(), &digest));
+        let name = HeaderValue::try_from(format!("\"{digest}\"")).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.append(IF_NONE_MATCH, HeaderValue::from_static("\"other\""));
+        assert!(!is_known(&headers, &digest));
+        headers.append(IF_NONE_MATCH, name.clone());
+        assert!(is_known(&headers, &digest));
+        headers.insert(RANGE, HeaderValue::from_static("bytes=1-2"));
+        assert_eq!(wanted(&headers, &digest, 9), Wanted::Part(1, 3));
+        headers.insert(http::header::IF_RANGE, name);
+        assert_eq!(wanted(&headers, &digest, 9), Wanted::Part(1, 3));
+        headers.insert(http::header::IF_RANGE, HeaderValue::from_static("\"other\""));
+        assert_eq!(wanted(&headers, &digest, 9), Wanted::Whole);
     }
 }

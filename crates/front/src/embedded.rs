@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use landbridge_core::condition::Wanted;
 use landbridge_core::oci_error::{Code, OciError};
 
-use crate::answer::{Answer, By, Wanted, is_known};
+use crate::answer::{Answer, By, is_known};
 use crate::body::Body;
 use crate::pull::Asked;
 use crate::reader::{ReadError, Reader};

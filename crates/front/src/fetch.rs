@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use landbridge_core::catalog::ManifestInfo;
 use landbridge_core::client_address::ClientNetwork;
+use landbridge_core::condition::Wanted;
 use landbridge_core::oci_error::{Code, OciError};
 use landbridge_core::request::{ManifestReference, Request};
 use landbridge_core::route::StickyKey;
@@ -17,7 +18,7 @@ use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_core::{Digest, RepositoryName};
 use tracing::warn;
 
-use crate::answer::{Answer, By, Wanted, is_known};
+use crate::answer::{Answer, By, is_known};
 use crate::body::Body;
 use crate::cause::chain;
 use crate::live::{Known, LiveError, LiveOrigin};

@@ -11,13 +11,14 @@ use http::{HeaderMap, Method, Uri, Version};
 use landbridge_core::Digest;
 use landbridge_core::catalog::{Catalog, ManifestInfo};
 use landbridge_core::client_address::{ClientNetwork, client_address};
+use landbridge_core::condition::Wanted;
 use landbridge_core::oci_error::{Code, OciError};
 use landbridge_core::place::PlaceId;
 use landbridge_core::request::{self, ManifestReference, Request};
 use landbridge_core::route::{Candidates, StickyKey};
 use landbridge_core::topology::CopySet;
 
-use crate::answer::{Answer, By, Wanted, is_known, is_read, wanted};
+use crate::answer::{Answer, By, is_known, is_read, wanted};
 use crate::lists;
 use crate::metrics::Kind;
 use crate::settings::{Delivery, PageAnswer};

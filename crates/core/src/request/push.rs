@@ -11,9 +11,13 @@ use std::borrow::Cow;
 use super::{ManifestReference, Request, digest, parameter, repository};
 use crate::digest::{Algorithm, Digest};
 use crate::oci_error::{Code, OciError};
+use crate::reference::is_tag;
 
 /// The longest name of an upload, in bytes.
 pub const MAX_UPLOAD_ID_BYTES: usize = 64;
+
+/// The most tags that one push by digest may set.
+pub const MAX_TAGS: usize = 64;
 
 /// One operation on a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +46,9 @@ pub enum Operation<'a> {
         repository: &'a str,
         /// The name to give it; a digest must be the bytes' own.
         reference: ManifestReference<'a>,
+        /// Checked tags that a push by digest sets too (`?tag=`), at most [`MAX_TAGS`]; none for a
+        /// push by tag.
+        tags: Vec<Cow<'a, str>>,
     },
     /// `DELETE /v2/<name>/manifests/<reference>`
     DeleteManifest {
@@ -130,7 +137,7 @@ pub fn parse<'a>(
     match upload_path(path)? {
         Some((repository, None)) => start_upload(method, repository, query),
         Some((repository, Some(id))) => upload(method, repository, id, query),
-        None => other(method, super::parse(path, query)?),
+        None => other(method, super::parse(path, query)?, query),
     }
 }
 
@@ -202,11 +209,19 @@ fn upload<'a>(
     Ok(Operation::Upload { repository, id, step })
 }
 
-fn other<'a>(method: &str, request: Request<'a>) -> Result<Operation<'a>, Refusal> {
+fn other<'a>(
+    method: &str,
+    request: Request<'a>,
+    query: Option<&'a str>,
+) -> Result<Operation<'a>, Refusal> {
     match (method, request) {
         ("GET" | "HEAD", request) => Ok(Operation::Read(request)),
         ("PUT", Request::Manifest { repository, reference }) => {
-            Ok(Operation::PutManifest { repository, reference })
+            let tags = match reference {
+                ManifestReference::Digest(_) => tags(query)?,
+                ManifestReference::Tag(_) => Vec::new(),
+            };
+            Ok(Operation::PutManifest { repository, reference, tags })
         }
         ("DELETE", Request::Manifest { repository, reference }) => {
             Ok(Operation::DeleteManifest { repository, reference })
@@ -230,6 +245,27 @@ fn other<'a>(method: &str, request: Request<'a>) -> Result<Operation<'a>, Refusa
 /// A parameter that counts only if it says something.
 fn value<'a>(query: Option<&'a str>, name: &str) -> Result<Option<Cow<'a, str>>, OciError> {
     Ok(parameter(query, name)?.filter(|value| !value.is_empty()))
+}
+
+/// All values of `tag`, in order, each once.
+fn tags(query: Option<&str>) -> Result<Vec<Cow<'_, str>>, OciError> {
+    let mut tags = Vec::new();
+    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if key != "tag" || tags.contains(&value) {
+            continue;
+        }
+        if !is_tag(&value) {
+            return Err(OciError::new(Code::TagInvalid, "`tag` is not in the grammar of tags"));
+        }
+        if tags.len() == MAX_TAGS {
+            return Err(OciError::with(
+                Code::RequestInvalid,
+                format!("one push sets at most {MAX_TAGS} tags"),
+            ));
+        }
+        tags.push(value);
+    }
+    Ok(tags)
 }
 
 fn algorithm(query: Option<&str>) -> Result<Option<Algorithm>, OciError> {
@@ -354,7 +390,17 @@ mod tests {
         let (repository, tag) = ("a", ManifestReference::Tag("v1"));
         assert_eq!(
             ask("PUT", "/v2/a/manifests/v1"),
-            Ok(Operation::PutManifest { repository, reference: tag })
+            Ok(Operation::PutManifest { repository, reference: tag, tags: Vec::new() })
+        );
+        let tagged: &'static str =
+            Box::leak(format!("/v2/a/manifests/{EMPTY}?tag=1.0&tag=1&tag=1.0").into_boxed_str());
+        assert_eq!(
+            ask("PUT", tagged),
+            Ok(Operation::PutManifest {
+                repository,
+                reference: ManifestReference::Digest(Digest::sha256_of(b"")),
+                tags: vec!["1.0".into(), "1".into()],
+            })
         );
         assert_eq!(
             ask("DELETE", "/v2/a/manifests/v1"),
@@ -393,6 +439,11 @@ mod tests {
             ("PATCH", "/v2/a/blobs/uploads/%2e", Code::BlobUploadUnknown),
             ("PUT", "/v2/a/manifests/.v1", Code::TagInvalid),
             ("PUT", "/v2/a", Code::NotFound),
+            (
+                "PUT",
+                "/v2/a/manifests/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855?tag=.1",
+                Code::TagInvalid,
+            ),
         ] {
             assert_eq!(code(method, target), Some(expected), "{method} {target}");
         }
