@@ -10,11 +10,11 @@ use landbridge_core::manifest::{Descriptor, Manifest};
 use landbridge_core::reference::ImageName;
 use landbridge_core::request::ManifestReference;
 use landbridge_core::route::{Candidate, StickyKey};
-use landbridge_core::topology::CopySet;
+use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_core::{Digest, Reference};
 use serde::{Deserialize, Serialize};
 
-use crate::fetch;
+use crate::fetch::{self, NamedBy};
 use crate::settings::Delivery;
 use crate::snapshot::{Site, Target};
 use crate::world::World;
@@ -67,6 +67,8 @@ pub struct Data {
     pub generation: Option<Digest>,
     /// The pointer's sequence; none for a live origin.
     pub sequence: Option<u64>,
+    /// Who says what the image is: the generation, or the origin's registry.
+    pub named_by: NamedBy,
     /// The range files in use.
     pub ranges: Vec<RangeData>,
 }
@@ -149,10 +151,11 @@ pub(crate) async fn explain(
         prefix: snapshot.prefixes.matched(question.from).map(|(prefix, _)| prefix.to_string()),
     };
     let loaded = snapshot.catalog(site);
-    let data = Data {
+    let mut data = Data {
         origin: snapshot.settings.origins[site.origin].name.clone(),
         generation: loaded.map(|loaded| loaded.pointer.content().generation),
         sequence: loaded.map(|loaded| loaded.pointer.content().sequence),
+        named_by: NamedBy::Generation,
         ranges: snapshot
             .ranges
             .iter()
@@ -163,9 +166,10 @@ pub(crate) async fn explain(
             })
             .collect(),
     };
-    let objects = Box::pin(Explainer { world, site, question }.objects())
+    let (named_by, objects) = Box::pin(Explainer { world, site, question }.objects())
         .await
         .map_err(|error| ExplainError::Registry { image: question.image.to_string(), error })?;
+    data.named_by = named_by;
     let site = snapshot.site_settings(site).name.clone();
     Ok(Explanation { image: question.image.to_string(), site, client, data, objects })
 }
@@ -179,7 +183,7 @@ struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    async fn objects(&self) -> Result<Vec<Object>, Failed> {
+    async fn objects(&self) -> Result<(NamedBy, Vec<Object>), Failed> {
         let repository = self.question.image.repository.as_str();
         let reference = self.question.image.reference();
         let wanted = match &reference {
@@ -192,10 +196,13 @@ impl Explainer<'_> {
             (Ok(found), _) => found,
             // Not a manifest of this repository: a blob, perhaps.
             (Err(_), Reference::Digest(digest)) => {
-                return Ok(vec![self.object("blob", &[(*digest, 0)]).await?]);
+                let known = fetch::published(self.world, self.site, digest);
+                let named_by = if known.is_ok() { NamedBy::Generation } else { NamedBy::Registry };
+                return Ok((named_by, vec![self.object("blob", digest, 0).await?]));
             }
             (Err(error), Reference::Tag(_)) => return Err(error),
         };
+        let named_by = found.named_by;
         let mut objects = vec![Object {
             what: "manifest".to_owned(),
             digests: vec![found.digest],
@@ -216,7 +223,7 @@ impl Explainer<'_> {
         let blobs =
             manifest.iter().flat_map(|manifest| &manifest.blobs).filter(|blob| !blob.is_foreign());
         for blob in blobs {
-            let object = self.object("config and layers", &[(blob.digest, blob.size)]).await?;
+            let object = self.object("config and layers", &blob.digest, blob.size).await?;
             match objects
                 .iter_mut()
                 .find(|known| known.what == object.what && same_verdicts(known, &object))
@@ -228,31 +235,69 @@ impl Explainer<'_> {
                 None => objects.push(object),
             }
         }
-        Ok(objects)
+        Ok((named_by, objects))
     }
 
-    async fn object(&self, what: &str, blobs: &[(Digest, u64)]) -> Result<Object, Failed> {
+    /// A blob, whose manifest says that it has `size` bytes, and who serves it.
+    async fn object(&self, what: &str, digest: &Digest, size: u64) -> Result<Object, Failed> {
+        let (world, site) = (self.world, self.site);
+        let repository = self.question.image.repository.as_str();
+        if world.snapshot.is_live(site) {
+            let holders = fetch::live_holders(world, site, repository, digest).await;
+            return Ok(self.judged(what, digest, size, self.routed(digest, holders)));
+        }
+        match (fetch::published(world, site, digest), site.live_copy) {
+            (Ok(presence), _) => {
+                let verdicts = self.routed(digest, presence.copies.and(site.copies));
+                Ok(self.judged(what, digest, presence.size, verdicts))
+            }
+            (Err(error), None) => Err(error),
+            (Err(_), Some(registry)) => {
+                let (copies, size) =
+                    fetch::unpublished(world, site, registry, repository, digest).await?;
+                let verdicts = copies.into_iter().enumerate().map(|(rank, copy)| {
+                    let what = if copy == registry { "registry" } else { "bucket" };
+                    let reason = format!("not in the generation, but in the origin's {what}");
+                    (copy, self.verdict(copy, reason, rank, digest))
+                });
+                Ok(self.judged(what, digest, size, verdicts.collect()))
+            }
+        }
+    }
+
+    /// The copies among `holders` in the order of the client's route.
+    fn routed(&self, digest: &Digest, holders: CopySet) -> Vec<(CopyId, Verdict)> {
         let world = self.world;
         let repository = self.question.image.repository.as_str();
-        let Some(&(digest, size)) = blobs.first() else { return Err(crate::pull::blob_unknown()) };
-        let (holders, size) = match world.snapshot.catalog(self.site) {
-            Some(loaded) => {
-                let presence =
-                    loaded.catalog.object(&digest).ok_or_else(crate::pull::blob_unknown)?;
-                (presence.copies.and(self.site.copies), presence.size)
-            }
-            None => (fetch::live_holders(world, self.site, repository, &digest).await, size),
-        };
         let working = world.running.health.working(std::time::Instant::now());
         let place = world.snapshot.prefixes.locate(self.question.from);
         let key = StickyKey::new(ClientNetwork::of(self.question.from).key(), repository);
         let candidates = self.site.routes.candidates(place, key, holders, working);
-        let mut copies: Vec<Verdict> = Vec::new();
-        let mut seen = CopySet::EMPTY;
-        for candidate in candidates {
-            seen = seen.with(candidate.copy);
-            copies.push(self.verdict(candidate, copies.is_empty(), &digest));
-        }
+        let verdicts = candidates.enumerate().map(|(rank, candidate)| {
+            let Candidate { copy, reason, is_failing } = candidate;
+            let through = match world.snapshot.copy(copy).target {
+                Target::Streamed => ", through the front",
+                Target::Bucket { .. } | Target::Registry { .. } => "",
+            };
+            let failing =
+                if is_failing { ", though it is failing: nothing better holds it" } else { "" };
+            let reason = format!("{}{through}{failing}", reason.name());
+            (copy, self.verdict(copy, reason, rank, digest))
+        });
+        verdicts.collect()
+    }
+
+    /// The object with `verdicts`, and every other copy of the site passed over.
+    fn judged(
+        &self,
+        what: &str,
+        digest: &Digest,
+        size: u64,
+        verdicts: Vec<(CopyId, Verdict)>,
+    ) -> Object {
+        let world = self.world;
+        let seen: CopySet = verdicts.iter().map(|(copy, _)| *copy).collect();
+        let mut copies: Vec<_> = verdicts.into_iter().map(|(_, verdict)| verdict).collect();
         for copy in self.site.copies.minus(seen).iter() {
             copies.push(Verdict {
                 copy: world.snapshot.copy(copy).name.to_string(),
@@ -266,41 +311,30 @@ impl Explainer<'_> {
         let is_streamed = copies.first().is_none_or(|copy| copy.location.is_none());
         let delivery =
             if is_proxied || is_streamed { "streamed through the front" } else { "redirect (307)" };
-        Ok(Object {
+        Object {
             what: what.to_owned(),
-            digests: blobs.iter().map(|(digest, _)| *digest).collect(),
+            digests: vec![*digest],
             bytes: size,
             delivery: delivery.to_owned(),
             copies,
-        })
+        }
     }
 
-    fn verdict(&self, candidate: Candidate, is_first: bool, digest: &Digest) -> Verdict {
-        let copy = self.world.snapshot.copy(candidate.copy);
-        let mut location = Vec::new();
+    fn verdict(&self, copy: CopyId, reason: String, rank: usize, digest: &Digest) -> Verdict {
         let repository = self.question.image.repository.as_str();
-        let is_reachable = copy.target.append_location(repository, digest, &mut location);
-        let failing = if candidate.is_failing {
-            ", though it is failing: nothing better holds it"
-        } else {
-            ""
-        };
-        let reason = match &copy.target {
-            Target::Streamed => format!("{}, through the front{failing}", candidate.reason.name()),
-            Target::Bucket { .. } | Target::Registry { .. } => {
-                format!("{}{failing}", candidate.reason.name())
-            }
-        };
+        let mut location = Vec::new();
+        let target = &self.world.snapshot.copy(copy).target;
+        let is_reachable = target.append_location(repository, digest, &mut location);
         Verdict {
-            copy: copy.name.to_string(),
-            place: self.place(candidate.copy),
-            outcome: if is_first { "chosen" } else { "fallback" }.to_owned(),
+            copy: self.world.snapshot.copy(copy).name.to_string(),
+            place: self.place(copy),
+            outcome: if rank == 0 { "chosen" } else { "fallback" }.to_owned(),
             reason,
             location: is_reachable.then(|| String::from_utf8_lossy(&location).into_owned()),
         }
     }
 
-    fn place(&self, copy: landbridge_core::topology::CopyId) -> String {
+    fn place(&self, copy: CopyId) -> String {
         let snapshot = &self.world.snapshot;
         snapshot
             .places
@@ -340,15 +374,17 @@ impl fmt::Display for Explanation {
                 ranges.version.as_ref().map(|v| format!(", version {v}")).unwrap_or_default();
             writeln!(f, "ranges    {}: {} prefixes{version}", ranges.name, ranges.prefixes)?;
         }
-        match (&self.data.generation, self.data.sequence) {
-            (Some(generation), Some(sequence)) => {
-                writeln!(
-                    f,
-                    "names     {}: pointer {sequence}, generation {generation}",
-                    self.data.origin
-                )?;
+        let Data { origin, named_by, .. } = &self.data;
+        match (named_by, &self.data.generation, self.data.sequence) {
+            (NamedBy::Generation, Some(generation), Some(sequence)) => {
+                writeln!(f, "names     {origin}: pointer {sequence}, generation {generation}")?;
             }
-            _ => writeln!(f, "names     {}: asked live", self.data.origin)?,
+            (NamedBy::Registry, Some(generation), Some(sequence)) => writeln!(
+                f,
+                "names     {origin}: live from the origin's registry, not in the generation \
+                 (pointer {sequence}, generation {generation})"
+            )?,
+            _ => writeln!(f, "names     {origin}: asked live")?,
         }
         writeln!(f, "image     {} at site {}", self.image, self.site)?;
         for object in &self.objects {

@@ -12,10 +12,12 @@ use landbridge_core::catalog::ManifestInfo;
 use landbridge_core::client_address::ClientNetwork;
 use landbridge_core::condition::Wanted;
 use landbridge_core::oci_error::{Code, OciError};
+use landbridge_core::presence::Presence;
 use landbridge_core::request::{ManifestReference, Request};
 use landbridge_core::route::StickyKey;
 use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_core::{Digest, RepositoryName};
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::answer::{Answer, By, is_known};
@@ -26,9 +28,9 @@ use crate::metrics::Kind;
 use crate::pull::{Asked, blob_unknown, handed_out, manifest_unknown, no_copy, resolve};
 use crate::relay::{NoBlob, Relay};
 use crate::settings::Delivery;
-use crate::snapshot::Site;
+use crate::snapshot::{Site, Target};
 use crate::world::World;
-use crate::{embedded, lists};
+use crate::{embedded, lists, union};
 
 /// Answers what could not be answered at once.
 pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answer, OciError> {
@@ -44,28 +46,11 @@ pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answ
         Request::Blob { repository, digest } => {
             blob_answer(world, asked, site, repository, digest).await
         }
-        Request::Tags { repository, page } => {
-            let found = live(world, site)?.tags(&name(repository)?, page.n, &page.last).await;
-            let found = found
-                .map_err(|error| unavailable(world, site, &error))?
-                .ok_or_else(lists::name_unknown)?;
-            let tags: Vec<_> = found.tags.iter().map(landbridge_core::Tag::as_str).collect();
-            Ok(lists::tags_page(repository, page, tags, found.has_more))
-        }
+        Request::Tags { repository, page } => union::tags(world, site, repository, page).await,
         Request::Referrers { repository, subject, artifact_type, page: _ } => {
-            let found = live(world, site)?.referrers(&name(repository)?, subject).await;
-            let index = found.map_err(|error| unavailable(world, site, &error))?;
-            match index {
-                Some(index) => lists::filter_referrers(&index, artifact_type.as_deref()),
-                None => Ok(lists::referrers(None, *subject, artifact_type.as_deref())),
-            }
+            union::referrers(world, site, repository, subject, artifact_type.as_deref()).await
         }
-        Request::Catalog { page } => {
-            let found = live(world, site)?.catalog(page.n, &page.last).await;
-            let found = found.map_err(|error| unavailable(world, site, &error))?;
-            let names: Vec<_> = found.repositories.iter().map(RepositoryName::as_str).collect();
-            Ok(lists::catalog_page(page, names, found.has_more))
-        }
+        Request::Catalog { page } => union::catalog(world, site, page).await,
         // Answered at once, always.
         Request::Ping | Request::Page { .. } => Err(no_copy()),
     }
@@ -77,6 +62,17 @@ pub(crate) struct FoundManifest {
     pub(crate) digest: Digest,
     pub(crate) media_type: String,
     pub(crate) bytes: Bytes,
+    pub(crate) named_by: NamedBy,
+}
+
+/// Who says what a name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamedBy {
+    /// A generation.
+    Generation,
+    /// The origin's registry, asked live.
+    Registry,
 }
 
 /// The manifest that a reference means at a site, for a client at `from`.
@@ -87,18 +83,12 @@ pub(crate) async fn manifest(
     repository: &str,
     reference: ManifestReference<'_>,
 ) -> Result<FoundManifest, OciError> {
-    if world.snapshot.is_live(site) {
-        let found = live(world, site)?.manifest(&name(repository)?, reference).await;
-        let found = found
-            .map_err(|error| unavailable(world, site, &error))?
-            .ok_or_else(manifest_unknown)?;
-        return Ok(FoundManifest {
-            digest: found.digest,
-            media_type: found.media_type.clone(),
-            bytes: found.bytes.clone(),
-        });
-    }
-    let (info, _) = resolve(world.catalog(site)?, repository, reference)?;
+    let published = world.catalog(site).and_then(|catalog| resolve(catalog, repository, reference));
+    let info = match published {
+        Ok((info, _)) => info,
+        Err(error) if site.live_copy.is_none() => return Err(error),
+        Err(_) => return live_manifest(world, site, repository, reference).await,
+    };
     let place = world.snapshot.prefixes.locate(from);
     let key = StickyKey::new(ClientNetwork::of(from).key(), repository);
     let working = world.running.health.working(Instant::now());
@@ -108,7 +98,29 @@ pub(crate) async fn manifest(
         .map(|candidate| candidate.copy)
         .collect();
     let bytes = stored_manifest(world, repository, &info, copies).await?;
-    Ok(FoundManifest { digest: info.digest, media_type: info.media_type.to_owned(), bytes })
+    Ok(FoundManifest {
+        digest: info.digest,
+        media_type: info.media_type.to_owned(),
+        bytes,
+        named_by: NamedBy::Generation,
+    })
+}
+
+async fn live_manifest(
+    world: &World,
+    site: &Site,
+    repository: &str,
+    reference: ManifestReference<'_>,
+) -> Result<FoundManifest, OciError> {
+    let found = live(world, site)?.manifest(&name(repository)?, reference).await;
+    let found =
+        found.map_err(|error| unavailable(world, site, &error))?.ok_or_else(manifest_unknown)?;
+    Ok(FoundManifest {
+        digest: found.digest,
+        media_type: found.media_type.clone(),
+        bytes: found.bytes.clone(),
+        named_by: NamedBy::Registry,
+    })
 }
 
 async fn manifest_answer(
@@ -176,16 +188,27 @@ async fn blob_answer(
     let (copies, size) = if world.snapshot.is_live(site) {
         live_candidates(world, asked, site, repository, digest, working).await
     } else {
-        let presence = world.catalog(site)?.object(digest).ok_or_else(blob_unknown)?;
-        let candidates = asked.candidates(site, repository, presence.copies, working);
-        (candidates.map(|candidate| candidate.copy).collect(), Some(presence.size))
+        match published(world, site, digest) {
+            Ok(presence) => {
+                let candidates = asked.candidates(site, repository, presence.copies, working);
+                (candidates.map(|candidate| candidate.copy).collect(), Some(presence.size))
+            }
+            Err(error) => match site.live_copy {
+                Some(registry) => {
+                    let (copies, size) =
+                        unpublished(world, site, registry, repository, digest).await?;
+                    (copies, Some(size))
+                }
+                None => return Err(error),
+            },
+        }
     };
     let first = *copies.first().ok_or_else(no_copy)?;
     let mut location = Vec::with_capacity(192);
     let is_reachable =
         world.snapshot.copy(first).target.append_location(repository, digest, &mut location);
     let wants_token =
-        first == site.origin_copy && live(world, site).is_ok_and(LiveOrigin::wants_token);
+        Some(first) == site.live_copy && live(world, site).is_ok_and(LiveOrigin::wants_token);
     if settings.delivery == Delivery::Redirect && is_reachable && !wants_token {
         let mut answer = Answer::redirect(location);
         (answer.digest, answer.copy) = (Some(*digest), Some(first));
@@ -258,16 +281,16 @@ async fn size_at_first(
     Err(result)
 }
 
-fn live<'a>(world: &'a World, site: &Site) -> Result<&'a LiveOrigin, OciError> {
+pub(crate) fn live<'a>(world: &'a World, site: &Site) -> Result<&'a LiveOrigin, OciError> {
     world.running.live[site.origin].as_ref().ok_or_else(no_copy)
 }
 
-fn name(repository: &str) -> Result<RepositoryName, OciError> {
+pub(crate) fn name(repository: &str) -> Result<RepositoryName, OciError> {
     RepositoryName::parse(repository).map_err(|_| lists::name_unknown())
 }
 
 /// What a client is told when a live origin fails; the log has the rest.
-fn unavailable(world: &World, site: &Site, error: &LiveError) -> OciError {
+pub(crate) fn unavailable(world: &World, site: &Site, error: &LiveError) -> OciError {
     let origin = &world.snapshot.settings.origins[site.origin];
     warn!(origin = origin.name, error = chain(error), "a live origin does not answer");
     match error {
@@ -311,6 +334,41 @@ async fn live_candidates(
         }
     }
     (holders, known_size)
+}
+
+/// What the generations know of a blob.
+pub(crate) fn published(world: &World, site: &Site, digest: &Digest) -> Result<Presence, OciError> {
+    world.catalog(site)?.object(digest).ok_or_else(blob_unknown)
+}
+
+/// Who may serve a blob that no generation knows, best first, and its size: the origin's registry,
+/// if it gives the blob to this repository; before it the origin's bucket, if clients can be sent
+/// there and the bytes are in it already. Each is asked once, and remembered.
+pub(crate) async fn unpublished(
+    world: &World,
+    site: &Site,
+    registry: CopyId,
+    repository: &str,
+    digest: &Digest,
+) -> Result<(Vec<CopyId>, u64), OciError> {
+    let holds = |copy| {
+        let reader = world.running.reader(copy);
+        world.running.presence.holds(copy, reader, repository, digest)
+    };
+    let size = match holds(registry).await {
+        Known::Present(size) => size,
+        Known::Absent => return Err(blob_unknown()),
+        Known::Failing => {
+            let message = "no generation has this blob, and the origin's registry does not answer";
+            return Err(OciError::new(Code::Unavailable, message));
+        }
+    };
+    let origin = site.origin_copy;
+    let is_public = !matches!(world.snapshot.copy(origin).target, Target::Streamed);
+    if is_public && holds(origin).await == Known::Present(size) {
+        return Ok((vec![origin, registry], size));
+    }
+    Ok((vec![registry], size))
 }
 
 /// All copies of a live site that say that they hold a blob, and the origin: for explanations.

@@ -32,10 +32,12 @@ mod shared;
 mod snapshot;
 mod timed_io;
 mod tls;
+mod union;
 mod world;
 
 pub use body::BodyError;
 pub use explain::{Client, Data, ExplainError, Explanation, Object, Question, RangeData, Verdict};
+pub use fetch::NamedBy;
 pub use front::{Front, OfflineError, ReloadError, StartError, explain_offline};
 pub use keeper::GatherError;
 pub use ranges::RangesError;

@@ -10,6 +10,7 @@ use landbridge_core::media_type::OCI_INDEX;
 use landbridge_core::oci_error::{Code, OciError};
 use landbridge_core::request::{DEFAULT_PAGE, Page};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::answer::Answer;
 
@@ -74,10 +75,10 @@ fn next(path: &str, page: &Page<'_>, entries: &[&str], has_more: bool) -> Option
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Index<'a> {
+struct Index<D> {
     schema_version: u8,
     media_type: &'static str,
-    manifests: Vec<ReferrerDescriptor<'a>>,
+    manifests: Vec<D>,
 }
 
 #[derive(Serialize)]
@@ -98,23 +99,28 @@ pub(crate) fn referrers(
     subject: Digest,
     artifact_type: Option<&str>,
 ) -> Answer {
-    let all = view.into_iter().flat_map(|view| view.referrers(subject));
+    let all = view.into_iter().flat_map(|view| published_referrers(view, subject));
     let manifests = all
-        .filter(|(referrer, _)| {
-            artifact_type.is_none() || referrer.artifact_type.as_deref() == artifact_type
-        })
-        .map(|(referrer, manifest)| ReferrerDescriptor {
-            media_type: manifest.media_type,
-            digest: manifest.digest,
-            size: manifest.size,
-            artifact_type: referrer.artifact_type.as_deref(),
-            annotations: referrer
-                .annotations
-                .iter()
-                .map(|(key, value)| (&**key, &**value))
-                .collect(),
-        });
-    let index = Index { schema_version: 2, media_type: OCI_INDEX, manifests: manifests.collect() };
+        .filter(|entry| artifact_type.is_none() || entry.artifact_type == artifact_type)
+        .collect();
+    index_of(manifests, artifact_type)
+}
+
+fn published_referrers(
+    view: RepositoryView<'_>,
+    subject: Digest,
+) -> impl Iterator<Item = ReferrerDescriptor<'_>> {
+    view.referrers(subject).map(|(referrer, manifest)| ReferrerDescriptor {
+        media_type: manifest.media_type,
+        digest: manifest.digest,
+        size: manifest.size,
+        artifact_type: referrer.artifact_type.as_deref(),
+        annotations: referrer.annotations.iter().map(|(key, value)| (&**key, &**value)).collect(),
+    })
+}
+
+fn index_of<D: Serialize>(manifests: Vec<D>, artifact_type: Option<&str>) -> Answer {
+    let index = Index { schema_version: 2, media_type: OCI_INDEX, manifests };
     Answer::referrers(to_json(&index), artifact_type.is_some())
 }
 
@@ -124,18 +130,108 @@ pub(crate) fn filter_referrers(
     artifact_type: Option<&str>,
 ) -> Result<Answer, OciError> {
     let Some(wanted) = artifact_type else { return Ok(Answer::referrers(index.to_vec(), false)) };
-    let malformed =
-        |_| OciError::new(Code::Unavailable, "the origin's list of referrers makes no sense");
-    let mut index: serde_json::Value = serde_json::from_slice(index).map_err(malformed)?;
-    if let Some(manifests) = index.get_mut("manifests").and_then(serde_json::Value::as_array_mut) {
-        let kind = |entry: &serde_json::Value| {
-            entry.get("artifactType").and_then(|kind| kind.as_str().map(str::to_owned))
-        };
-        manifests.retain(|entry| kind(entry).as_deref() == Some(wanted));
+    let mut index = parse(index)?;
+    if let Some(manifests) = index.get_mut("manifests").and_then(Value::as_array_mut) {
+        manifests.retain(|entry| field(entry, "artifactType") == Some(wanted));
     }
     Ok(Answer::referrers(to_json(&index), true))
 }
 
+/// The referrers that a generation lists and those that the origin's registry does, each once and
+/// in order of their digests. Where both know one, the generation's word stands.
+pub(crate) fn join_referrers(
+    view: RepositoryView<'_>,
+    subject: Digest,
+    index: &[u8],
+    artifact_type: Option<&str>,
+) -> Result<Answer, OciError> {
+    let index = parse(index)?;
+    let live = index.get("manifests").and_then(Value::as_array).into_iter().flatten();
+    let mut all: BTreeMap<String, Value> = live
+        .filter_map(|entry| Some((field(entry, "digest")?.to_owned(), entry.clone())))
+        .collect();
+    for entry in published_referrers(view, subject) {
+        all.insert(entry.digest.to_string(), serde_json::to_value(&entry).unwrap_or_default());
+    }
+    let manifests = all
+        .into_values()
+        .filter(|entry| artifact_type.is_none() || field(entry, "artifactType") == artifact_type)
+        .collect();
+    Ok(index_of(manifests, artifact_type))
+}
+
+fn parse(index: &[u8]) -> Result<Value, OciError> {
+    serde_json::from_slice(index).map_err(|_| {
+        OciError::new(Code::Unavailable, "the origin's list of referrers makes no sense")
+    })
+}
+
+fn field<'a>(entry: &'a Value, name: &str) -> Option<&'a str> {
+    entry.get(name)?.as_str()
+}
+
 fn to_json(list: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(list).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use landbridge_core::catalog::CatalogBuilder;
+    use landbridge_core::generation::{ManifestEntry, ReferrerEntry, Repository};
+    use landbridge_core::media_type::OCI_MANIFEST;
+    use landbridge_core::topology::CopySet;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn referrers_of_both_stand_once_in_order_and_the_generations_word_stands() {
+        let digest = |text: &str| Digest::sha256_of(text.as_bytes());
+        let mut repository = Repository::empty("app".parse().unwrap());
+        let manifest = |digest| ManifestEntry { digest, media_type: OCI_MANIFEST.into(), size: 7 };
+        repository.manifests = ["subject", "published"].map(|text| manifest(digest(text))).into();
+        repository.referrers.push(ReferrerEntry {
+            subject: digest("subject"),
+            digest: digest("published"),
+            artifact_type: Some("a/signature".to_owned()),
+            annotations: [("by".to_owned(), "us".to_owned())].into(),
+        });
+        let mut builder = CatalogBuilder::default();
+        builder.add_current(repository.sorted(), CopySet::EMPTY).unwrap();
+        let catalog = builder.build().unwrap();
+        let view = catalog.repository("app").unwrap();
+        let live = |text: &str, kind: &str| json!({ "mediaType": OCI_MANIFEST, "digest": digest(text), "size": 9, "artifactType": kind });
+        let live = ["published", "pushed", "also pushed"]
+            .map(|text| live(text, if text == "pushed" { "a/signature" } else { "an/sbom" }));
+        let index = json!({ "schemaVersion": 2, "manifests": live }).to_string();
+
+        for (kind, mut expected) in [
+            (None, vec!["published", "pushed", "also pushed"]),
+            (Some("a/signature"), vec!["published", "pushed"]),
+            (Some("an/sbom"), vec!["also pushed"]),
+        ] {
+            let answer =
+                join_referrers(view, digest("subject"), index.as_bytes(), kind).unwrap().response;
+            let is_filtered = answer.headers().contains_key("oci-filters-applied");
+            assert_eq!(is_filtered, kind.is_some());
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let entries = body["manifests"].as_array().unwrap();
+            let listed: Vec<_> = entries.iter().map(|entry| entry["digest"].clone()).collect();
+            expected.sort_by_key(|text| digest(text));
+            assert_eq!(
+                listed,
+                expected.into_iter().map(|it| json!(digest(it))).collect::<Vec<_>>()
+            );
+            for entry in entries.iter().filter(|it| it["digest"] == json!(digest("published"))) {
+                assert_eq!(
+                    (&entry["size"], &entry["annotations"]["by"]),
+                    (&json!(7), &json!("us"))
+                );
+            }
+        }
+        let nonsense = join_referrers(view, digest("subject"), b"<html>", None);
+        assert_eq!(nonsense.err().map(|error| error.code), Some(Code::Unavailable));
+    }
 }

@@ -175,17 +175,40 @@ impl World {
                     "this site does not list its repositories",
                 ));
             }
+            // Of what is in a registry too, a list is of both.
+            Request::Catalog { .. } | Request::Tags { .. } | Request::Referrers { .. }
+                if site.live_copy.is_some() =>
+            {
+                return Ok(None);
+            }
             _ if self.snapshot.is_live(site) => return Ok(None),
             _ => {}
         }
+        match self.published_now(asked, site, request, working) {
+            // What no generation knows may be in the origin's registry already.
+            Err(_) if site.live_copy.is_some() => Ok(None),
+            answer => answer,
+        }
+    }
+
+    /// Answers from the generations what they know.
+    fn published_now(
+        &self,
+        asked: &Asked<'_>,
+        site: &Site,
+        request: &Request<'_>,
+        working: CopySet,
+    ) -> Result<Option<Answer>, OciError> {
         let catalog = self.catalog(site)?;
         match request {
-            Request::Blob { repository, digest } => match settings.delivery {
-                Delivery::Proxy => Ok(None),
-                Delivery::Redirect => {
-                    self.redirect(asked, site, catalog, repository, digest, working)
+            Request::Blob { repository, digest } => {
+                match self.snapshot.site_settings(site).delivery {
+                    Delivery::Proxy => Ok(None),
+                    Delivery::Redirect => {
+                        self.redirect(asked, site, catalog, repository, digest, working)
+                    }
                 }
-            },
+            }
             Request::Manifest { repository, reference } => {
                 let (info, by) = resolve(catalog, repository, *reference)?;
                 Ok(self.manifest_now(asked, &info, by))

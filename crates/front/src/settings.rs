@@ -171,15 +171,8 @@ pub struct OriginSettings {
 /// The kinds of origins.
 #[derive(Debug, Clone)]
 pub enum OriginKind {
-    /// Any OCI registry, asked while clients wait and remembered for a while.
-    Registry {
-        /// Scheme and host.
-        url: Url,
-        /// What is put before each repository's name.
-        repository_prefix: String,
-        /// With what to ask for a token, if not anonymously.
-        credentials: Option<Credentials>,
-    },
+    /// Any OCI registry.
+    Registry(LiveRegistry),
     /// A bucket with generations and signed pointers.
     Store {
         /// The bucket, which is the authority for names.
@@ -194,7 +187,34 @@ pub enum OriginKind {
         poll: Duration,
         /// How many generations before the current one keep their digests answerable.
         retain: usize,
+        /// The registry that takes the pushes, if there is one: asked for what no generation
+        /// knows.
+        registry: Option<LiveRegistry>,
     },
+}
+
+impl OriginKind {
+    /// The registry that is asked while clients wait, if there is one.
+    pub fn registry(&self) -> Option<&LiveRegistry> {
+        match self {
+            Self::Registry(registry) => Some(registry),
+            Self::Store { registry, .. } => registry.as_ref(),
+        }
+    }
+}
+
+/// A registry that is asked while clients wait, and remembered for a while.
+#[derive(Debug, Clone)]
+pub struct LiveRegistry {
+    /// Its own place among the copies: the origin's, if the origin is nothing but this registry.
+    /// Beside a bucket it is a copy of its own, since one may fail where the other works.
+    pub copy: usize,
+    /// Scheme and host.
+    pub url: Url,
+    /// What is put before each repository's name.
+    pub repository_prefix: String,
+    /// With what to ask for a token, if not anonymously.
+    pub credentials: Option<Credentials>,
 }
 
 /// A host name, or several, that the front answers for.

@@ -105,7 +105,9 @@ pub(crate) struct Site {
     pub(crate) origin: usize,
     /// The origin's copy.
     pub(crate) origin_copy: CopyId,
-    /// Every copy that may serve it.
+    /// The registry that is asked for what no generation knows, if there is one.
+    pub(crate) live_copy: Option<CopyId>,
+    /// Every copy that may serve what is published. A registry beside a bucket is not one of them.
     pub(crate) copies: CopySet,
     /// Which copy for whom.
     pub(crate) routes: RoutingTable,
@@ -190,9 +192,9 @@ impl Snapshot {
         self.catalogs[site.origin].as_ref()
     }
 
-    /// Whether a site's names come from a live registry.
+    /// Whether all of a site's names come from a live registry.
     pub(crate) fn is_live(&self, site: &Site) -> bool {
-        matches!(self.settings.origins[site.origin].kind, OriginKind::Registry { .. })
+        matches!(self.settings.origins[site.origin].kind, OriginKind::Registry(_))
     }
 
     /// The names of a place; empty for the unknown one.
@@ -246,6 +248,10 @@ fn compile_site(
 ) -> Option<Site> {
     let origin = settings.origins.get(site.origin)?;
     let origin_copy = copies.get(origin.copy)?.id;
+    let live_copy = match origin.kind.registry() {
+        Some(registry) => Some(copies.get(registry.copy)?.id),
+        None => None,
+    };
     let ids = |list: &[usize]| {
         list.iter().map(|&at| Some(copies.get(at)?.id)).collect::<Option<Vec<_>>>()
     };
@@ -293,7 +299,7 @@ fn compile_site(
             routes.set(place, tiers);
         }
     }
-    Some(Site { index, origin: site.origin, origin_copy, copies: members, routes })
+    Some(Site { index, origin: site.origin, origin_copy, live_copy, copies: members, routes })
 }
 
 #[cfg(test)]

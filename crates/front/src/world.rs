@@ -21,7 +21,7 @@ use crate::metrics::{CopyCounters, Metrics};
 use crate::reader::{ReadError, Reader};
 use tracing::{error, warn};
 
-use crate::settings::{CacheSettings, Face, OriginKind, Settings};
+use crate::settings::{CacheSettings, Face, LiveRegistry, OriginKind, Settings};
 use crate::snapshot::Snapshot;
 
 /// Requests that one registry gets from this front at once.
@@ -41,7 +41,7 @@ pub(crate) struct Running {
     pub(crate) readers: Vec<Reader>,
     /// By copy.
     pub(crate) counters: Vec<CopyCounters>,
-    /// By origin: of those that are live registries.
+    /// By origin: of those that have a registry.
     pub(crate) live: Vec<Option<LiveOrigin>>,
     /// What the mirrors of live origins hold.
     pub(crate) presence: LivePresence,
@@ -122,13 +122,14 @@ impl Running {
         let live = settings
             .origins
             .iter()
-            .map(|origin| match (&origin.kind, readers.get(origin.copy)) {
-                (OriginKind::Registry { .. }, Some(Reader::Registry(client))) => {
-                    let (client, health) = (Arc::clone(client), Arc::clone(&health));
-                    let copy = CopyId::new(origin.copy)?;
-                    Some(LiveOrigin::new(client, copy, health, &settings.caches))
-                }
-                _ => None,
+            .map(|origin| {
+                let registry = origin.kind.registry()?;
+                let Some(Reader::Registry(client)) = readers.get(registry.copy) else {
+                    return None;
+                };
+                let (client, health) = (Arc::clone(client), Arc::clone(&health));
+                let copy = CopyId::new(registry.copy)?;
+                Some(LiveOrigin::new(client, copy, health, &settings.caches))
             })
             .collect();
         let counters = settings.copies.iter().map(|copy| metrics.copy(&copy.name)).collect();
@@ -162,12 +163,8 @@ impl Running {
 
 fn open_reader(settings: &Settings, index: usize) -> Result<Reader, OpenError> {
     let copy = &settings.copies[index];
-    let credentials = settings.origins.iter().find(|origin| origin.copy == index).and_then(
-        |origin| match &origin.kind {
-            OriginKind::Registry { credentials, .. } => credentials.clone(),
-            OriginKind::Store { .. } => None,
-        },
-    );
+    let live = settings.origins.iter().filter_map(|origin| origin.kind.registry());
+    let live = live.into_iter().find(|registry| registry.copy == index);
     match &copy.face {
         Face::Embedded { store, layout } => open_bucket(&copy.name, store, *layout),
         // As clients reach it, so that what the front sees of it is what they would.
@@ -175,26 +172,27 @@ fn open_reader(settings: &Settings, index: usize) -> Result<Reader, OpenError> {
             open_face(&copy.name, url, *layout, settings).map(Reader::Public)
         }
         Face::Registry { url, repository_prefix } => {
+            let credentials = live.and_then(|registry| registry.credentials.clone());
             open_registry(settings, &copy.name, url, repository_prefix, credentials)
         }
-        Face::Streamed => streamed_reader(settings, index, credentials),
+        Face::Streamed => streamed_reader(settings, index, live),
     }
 }
 
-/// A copy that clients cannot reach is an origin: read as what it is.
+/// A copy that clients cannot reach is an origin's: read as what it is.
 fn streamed_reader(
     settings: &Settings,
     index: usize,
-    credentials: Option<Credentials>,
+    live: Option<&LiveRegistry>,
 ) -> Result<Reader, OpenError> {
     let copy = &settings.copies[index].name;
+    if let Some(LiveRegistry { url, repository_prefix, credentials, .. }) = live {
+        return open_registry(settings, copy, url, repository_prefix, credentials.clone());
+    }
     let origin = settings.origins.iter().find(|origin| origin.copy == index);
     match origin.map(|origin| &origin.kind) {
-        Some(OriginKind::Registry { url, repository_prefix, .. }) => {
-            open_registry(settings, copy, url, repository_prefix, credentials)
-        }
         Some(OriginKind::Store { url, layout, .. }) => open_bucket(copy, url, *layout),
-        None => Err(OpenError::Nowhere(copy.clone())),
+        Some(OriginKind::Registry(_)) | None => Err(OpenError::Nowhere(copy.clone())),
     }
 }
 

@@ -11,8 +11,8 @@ use landbridge_core::route::StickyKey;
 
 use super::*;
 use crate::settings::{
-    CacheSettings, ConnectionLimits, CopySettings, Delivery, ListenSettings, NeighbourRule,
-    OriginSettings, RecordMode, RecordSettings,
+    CacheSettings, ConnectionLimits, CopySettings, Delivery, ListenSettings, LiveRegistry,
+    NeighbourRule, OriginSettings, RecordMode, RecordSettings,
 };
 
 fn copy(name: &str, place: Option<(&str, &str)>, face: Face) -> CopySettings {
@@ -82,11 +82,12 @@ fn settings() -> Settings {
         origins: vec![OriginSettings {
             name: "origin".to_owned(),
             copy: 0,
-            kind: OriginKind::Registry {
+            kind: OriginKind::Registry(LiveRegistry {
+                copy: 0,
                 url: "https://origin.example/".parse().unwrap(),
                 repository_prefix: "project/images".to_owned(),
                 credentials: None,
-            },
+            }),
         }],
         sites: vec![site("main", &["registry.example", "r.example"]), site("rest", &["*"])],
         records: RecordSettings {

@@ -37,7 +37,14 @@ fn check(file: &Path) -> Outcome {
     match config::load(&source, &[], Secrets::Skip) {
         Ok(settings) => {
             let (sites, origins) = (settings.sites.len(), settings.origins.len());
-            let mirrors = settings.copies.len() - origins;
+            let is_origins = |copy: &usize| {
+                let mut origins = settings.origins.iter();
+                origins.any(|origin| {
+                    origin.copy == *copy
+                        || origin.kind.registry().is_some_and(|it| it.copy == *copy)
+                })
+            };
+            let mirrors = (0..settings.copies.len()).filter(|copy| !is_origins(copy)).count();
             output::print_line(&format!(
                 "{}: nothing is wrong; sites: {sites}, origins: {origins}, mirrors: {mirrors}",
                 file.display()

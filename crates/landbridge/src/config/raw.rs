@@ -31,7 +31,8 @@ pub(crate) struct Raw {
     /// When a new file of ranges is refused and the old one stays.
     pub(crate) suspicion: Suspicion,
     /// Where names come from. An origin is a copy too, the last resort of every route. Origins
-    /// and mirrors together are at most 32.
+    /// and mirrors together are at most 32; an origin with both a `store` and a `registry` counts
+    /// twice.
     pub(crate) origins: Vec<Origin>,
     /// Other places that hold the same objects.
     pub(crate) mirrors: Vec<Mirror>,
@@ -223,7 +224,7 @@ impl Default for Suspicion {
     }
 }
 
-/// Where names come from: exactly one of `registry` and `store`.
+/// Where names come from: `registry`, `store`, or both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Origin {
@@ -236,7 +237,11 @@ pub(crate) struct Origin {
     /// Which of the provider's regions it is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) region: Option<PlaceName>,
-    /// An OCI registry, asked while clients wait and remembered for a while.
+    /// An OCI registry, asked while clients wait and remembered for a while. Beside a `store` it
+    /// is asked only for what no generation there knows: what was pushed and is not published yet.
+    /// A tag that the generation knows keeps the meaning that it has there until the next one is
+    /// published, whatever was pushed to it since; lists of tags, referrers and repositories are
+    /// of both. While the registry fails, everything that is published is served on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) registry: Option<Registry>,
     /// A bucket with generations and signed pointers: the authority for names.

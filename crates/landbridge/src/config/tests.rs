@@ -64,6 +64,22 @@ fn a_good_file_becomes_settings() {
 }
 
 #[test]
+fn an_origin_with_a_bucket_and_a_registry_is_two_copies() {
+    let key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    let store = format!("store: {{url: bucket, catalog: c, keys: [{key:?}]}}");
+    let text = GOOD.replacen("registry:", &format!("{store}\n    registry:"), 1);
+    let settings = load(&source(&text), &[], Secrets::Skip).unwrap();
+    let names: Vec<_> = settings.copies.iter().map(|copy| copy.name.as_str()).collect();
+    assert_eq!(names, ["upstream", "upstream/registry", "ohio"]);
+    let OriginKind::Store { registry: Some(registry), .. } = &settings.origins[0].kind else {
+        panic!("{:?}", settings.origins);
+    };
+    assert_eq!((settings.origins[0].copy, registry.copy), (0, 1));
+    let site = &settings.sites[0];
+    assert_eq!((&site.mirrors[..], &site.defaults[..]), (&[2][..], &[(2, 3), (0, 1)][..]));
+}
+
+#[test]
 fn every_mistake_of_a_file_is_named_at_once_with_its_place() {
     insta::assert_snapshot!(problems(include_str!("tests/bad.yaml")));
 }
@@ -108,10 +124,10 @@ fn passwords_are_read_only_when_asked_and_never_printed() {
         &format!("url: https://registry.example.org, {login}"),
     );
     let settings = load(&source(&text), &[], Secrets::Read).unwrap();
-    let OriginKind::Registry { credentials, .. } = &settings.origins[0].kind else {
+    let OriginKind::Registry(registry) = &settings.origins[0].kind else {
         panic!("{:?}", settings.origins);
     };
-    assert_eq!(credentials.as_ref().unwrap().password.expose(), "hunter2");
+    assert_eq!(registry.credentials.as_ref().unwrap().password.expose(), "hunter2");
     assert!(!format!("{settings:?}").contains("hunter2"));
 
     std::fs::remove_file(&file).unwrap();

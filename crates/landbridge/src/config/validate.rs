@@ -100,15 +100,21 @@ impl Validator<'_> {
         let written: Vec<_> = names.iter().filter(|name| node.get(name).is_some()).collect();
         match written[..] {
             [_] => {}
-            [] => {
-                let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-                self.report(path, format!("needs one of {}", names.join(", ")));
-            }
+            [] => self.at_least_one(path, names),
             [first, second, ..] => {
                 let message =
                     format!("`{first}` and `{second}` exclude each other: keep one of them");
                 self.report(&path.field(second), message);
             }
+        }
+    }
+
+    /// Reports if none of the fields `names` is written below `path`.
+    fn at_least_one(&mut self, path: &Path, names: &[&str]) {
+        let Some(node) = self.document.find(path).filter(|node| node.is_mapping()) else { return };
+        if names.iter().all(|name| node.get(name).is_none()) {
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            self.report(path, format!("needs one of {}", names.join(", ")));
         }
     }
 

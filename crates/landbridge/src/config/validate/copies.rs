@@ -55,7 +55,8 @@ impl Validator<'_> {
         if self.document.find(&origins_at).is_none() || raw.origins.is_empty() {
             self.report(&origins_at, "is empty: names must come from somewhere");
         }
-        let count = raw.origins.len() + raw.mirrors.len();
+        let both = raw.origins.iter().filter(|it| it.registry.is_some() && it.store.is_some());
+        let count = raw.origins.len() + both.count() + raw.mirrors.len();
         if count > MAX_COPIES {
             let message = format!(
                 "{count} origins and mirrors are more than the {MAX_COPIES} that there may be"
@@ -74,9 +75,13 @@ impl Validator<'_> {
                 &at,
             );
             self.place(origin.provider.as_ref(), origin.region.as_ref(), &at);
-            let (face, origin) = self.origin(origin, copy, &at).unzip();
-            settings.push(face);
-            origins.push(origin);
+            let Some((faces, origin)) = self.origin(origin, copy, &at) else {
+                settings.push(None);
+                origins.push(None);
+                continue;
+            };
+            settings.extend(faces.into_iter().map(Some));
+            origins.push(Some(origin));
         }
         for (index, mirror) in raw.mirrors.iter().enumerate() {
             let (at, copy) = (mirrors_at.item(index), settings.len());
@@ -119,37 +124,56 @@ impl Validator<'_> {
         }
     }
 
+    /// The origin and its copies: the one with the number `copy`, which is its own, and the next
+    /// one if it has a bucket and a registry.
     fn origin(
         &mut self,
         raw: &Origin,
         copy: usize,
         at: &Path,
-    ) -> Option<(front::CopySettings, front::OriginSettings)> {
-        self.exactly_one(at, &["registry", "store"]);
-        let (face, store, kind) = match (&raw.registry, &raw.store) {
-            (Some(registry), _) => {
-                let (face, kind) = self.origin_registry(registry, &at.field("registry"))?;
-                (face, None, kind)
-            }
-            (None, Some(store)) => self.authority(store, &at.field("store"))?,
-            (None, None) => return None,
-        };
-        let name = raw.name.as_ref()?.to_string();
-        let settings = front::CopySettings {
-            name: name.clone(),
+    ) -> Option<(Vec<front::CopySettings>, front::OriginSettings)> {
+        self.at_least_one(at, &["registry", "store"]);
+        let name = raw.name.as_ref().map(ToString::to_string);
+        let settings = |name: String, face, store| front::CopySettings {
+            name,
             provider: raw.provider.as_ref().map(ToString::to_string),
             region: raw.region.as_ref().map(ToString::to_string),
             face,
             store,
         };
-        Some((settings, front::OriginSettings { name, copy, kind }))
+        let at_registry = at.field("registry");
+        let (copies, kind) = match (&raw.store, &raw.registry) {
+            (Some(store), None) => {
+                let (face, bucket, kind) = self.authority(store, None, &at.field("store"))?;
+                (vec![settings(name.clone()?, face, Some(bucket))], kind)
+            }
+            (Some(store), Some(registry)) => {
+                let live = self.origin_registry(registry, copy + 1, &at_registry);
+                let (live_face, live) = live.unzip();
+                let (face, bucket, kind) = self.authority(store, live, &at.field("store"))?;
+                // No configured name has a slash, so this is nobody else's.
+                let live_name = format!("{}/registry", name.as_ref()?);
+                let copies = vec![
+                    settings(name.clone()?, face, Some(bucket)),
+                    settings(live_name, live_face?, None),
+                ];
+                (copies, kind)
+            }
+            (None, Some(registry)) => {
+                let (face, live) = self.origin_registry(registry, copy, &at_registry)?;
+                (vec![settings(name.clone()?, face, None)], front::OriginKind::Registry(live))
+            }
+            (None, None) => return None,
+        };
+        Some((copies, front::OriginSettings { name: name?, copy, kind }))
     }
 
     fn origin_registry(
         &mut self,
         raw: &Registry,
+        copy: usize,
         at: &Path,
-    ) -> Option<(front::Face, front::OriginKind)> {
+    ) -> Option<(front::Face, front::LiveRegistry)> {
         if raw.credentials.is_some() && raw.delivery == Delivery::Redirect {
             let message = "clients that are sent to this registry have no credentials for it: write `delivery: proxy`";
             self.report(&at.field("credentials"), message);
@@ -167,7 +191,7 @@ impl Validator<'_> {
                 repository_prefix: repository_prefix.clone(),
             },
         };
-        Some((face, front::OriginKind::Registry { url, repository_prefix, credentials }))
+        Some((face, front::LiveRegistry { copy, url, repository_prefix, credentials }))
     }
 
     fn credentials(&mut self, raw: &Login, at: &Path) -> Option<Credentials> {
@@ -204,8 +228,9 @@ impl Validator<'_> {
     fn authority(
         &mut self,
         raw: &Authority,
+        registry: Option<front::LiveRegistry>,
         at: &Path,
-    ) -> Option<(front::Face, Option<Url>, front::OriginKind)> {
+    ) -> Option<(front::Face, Url, front::OriginKind)> {
         let keys = self.keys(raw, at);
         let poll = self.at_least(raw.poll, Duration::from_millis(100), &at.field("poll"));
         if raw.catalog.as_deref() == Some("") {
@@ -224,8 +249,9 @@ impl Validator<'_> {
             keys: keys?,
             poll,
             retain: raw.retain.into(),
+            registry,
         };
-        Some((face, Some(url), kind))
+        Some((face, url, kind))
     }
 
     fn keys(&mut self, raw: &Authority, at: &Path) -> Option<Keys> {
