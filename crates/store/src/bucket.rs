@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use landbridge_core::Digest;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt as _,
+    GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt as _,
 };
 use url::Url;
 
@@ -31,6 +31,7 @@ struct Inner {
     address: Url,
     name: Box<str>,
     store: Arc<dyn ObjectStore>,
+    scratch: Arc<dyn ObjectStore>,
     prefix: Path,
     layout: BucketLayout,
     keeps_attributes: bool,
@@ -73,6 +74,7 @@ impl Bucket {
             address: url.clone(),
             name: open::display(url).into(),
             store: opened.store,
+            scratch: opened.scratch,
             prefix: opened.prefix,
             layout,
             keeps_attributes: opened.keeps_attributes,
@@ -136,15 +138,13 @@ impl Bucket {
         }
     }
 
-    fn body(&self, key: &str, result: GetResult) -> ObjectBody {
+    pub(crate) fn body(&self, key: &str, result: GetResult) -> ObjectBody {
         let meta = &result.meta;
-        let modified = &meta.last_modified;
-        let nanos = i32::try_from(modified.timestamp_subsec_nanos()).unwrap_or_default();
         let (size, etag) = (meta.size, meta.e_tag.as_ref());
         let body = ObjectBody {
             size,
             range: result.range.clone(),
-            last_modified: Timestamp::new(modified.timestamp(), nanos).ok(),
+            last_modified: modified(meta),
             etag: etag
                 .map(|tag| if tag.contains('"') { tag.clone() } else { format!("\"{tag}\"") }),
             stream: futures::stream::empty().boxed(),
@@ -169,6 +169,11 @@ impl Bucket {
         &*self.0.store
     }
 
+    /// The store for what need not survive a power loss: in a directory it is not synced.
+    pub(crate) fn scratch(&self) -> &dyn ObjectStore {
+        &*self.0.scratch
+    }
+
     pub(crate) fn keeps_attributes(&self) -> bool {
         self.0.keeps_attributes
     }
@@ -186,6 +191,18 @@ impl Bucket {
             place: self.place(key),
             source: error.into(),
         })
+    }
+
+    /// The key of what a listing found; `None` if it is not of this bucket.
+    pub(crate) fn key_of<'a>(&self, path: &'a Path) -> Option<&'a str> {
+        let prefix = self.0.prefix.as_ref();
+        let rest = path.as_ref().strip_prefix(prefix)?;
+        if prefix.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+
+    /// Whether the store lists keys in the order of their bytes.
+    pub(crate) fn lists_in_order(&self) -> bool {
+        matches!(self.0.address.scheme(), "memory" | "s3" | "gs")
     }
 
     pub(crate) fn place(&self, key: &str) -> Place {
@@ -239,6 +256,13 @@ impl Bucket {
         }
         Ok(bytes.into())
     }
+}
+
+/// When the store says that it was written; `None` if that is no time.
+pub(crate) fn modified(meta: &ObjectMeta) -> Option<Timestamp> {
+    let time = &meta.last_modified;
+    let nanos = i32::try_from(time.timestamp_subsec_nanos()).ok()?;
+    Timestamp::new(time.timestamp(), nanos).ok()
 }
 
 impl std::fmt::Debug for Bucket {

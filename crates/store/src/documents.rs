@@ -14,7 +14,7 @@ use landbridge_core::pointer::{Keys, MAX_ENVELOPE_BYTES, Pointer, Verified};
 use object_store::{GetOptions, PutMode, PutOptions, PutPayload};
 
 use crate::bucket::Bucket;
-use crate::error::{Malformed, StoreError};
+use crate::error::StoreError;
 use crate::write::IMMUTABLE;
 
 /// Where a holding lies, in a bucket and below a public face.
@@ -265,10 +265,6 @@ impl Bucket {
         let payload = PutPayload::from_bytes(Bytes::from(bytes));
         let written = self.store().put_opts(&self.path(key)?, payload, options).await;
         written.map(drop).map_err(|error| self.failed(key, error))
-    }
-
-    fn malformed(&self, key: &str, error: impl Into<Malformed>) -> StoreError {
-        StoreError::Malformed { place: self.place(key), source: error.into() }
     }
 }
 

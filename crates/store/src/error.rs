@@ -121,6 +121,12 @@ pub enum Malformed {
     /// A mirror's holding.
     #[error(transparent)]
     Holding(#[from] HoldingError),
+    /// A small document: not JSON of the expected shape.
+    #[error("it is not the document that belongs there")]
+    Json(#[from] serde_json::Error),
+    /// A small document that contradicts its own key or its own bytes.
+    #[error("{0}")]
+    Contradiction(String),
 }
 
 /// Why a bucket cannot be opened.

@@ -2,7 +2,8 @@
 //!
 //! A [`Bucket`] holds objects, and perhaps the documents, pointers and holdings that make it a
 //! repository. [`publish`] writes a release in five steps that cannot be skipped; [`read`] follows
-//! releases for a front; a [`PublicFace`] is the same bucket as clients see it.
+//! releases for a front; a [`PublicFace`] is the same bucket as clients see it. [`Repositories`]
+//! makes it the only state of a registry that takes pushes.
 //!
 //! Invariant: whatever is read here whole was verified, by its digest or by its signatures.
 
@@ -11,13 +12,17 @@ mod documents;
 mod error;
 mod evidence;
 mod face;
+mod facts;
 mod file;
 mod holders;
 mod layout;
+mod leases;
 mod mirrors;
 mod open;
 pub mod publish;
 pub mod read;
+mod repositories;
+mod uploads;
 mod write;
 
 pub use bucket::{Bucket, ObjectBody};
@@ -27,5 +32,13 @@ pub use evidence::Evidence;
 pub use face::{FaceBody, FaceError, FaceTimeouts, PublicFace};
 pub use holders::CopyHolding;
 pub use layout::{BucketLayout, UnknownLayout};
+pub use leases::{
+    Collector, CollectorError, Condemned, Leases, PrepareError, Presence, Reprieve, SweepError,
+    Swept,
+};
 pub use mirrors::MirrorState;
+pub use repositories::{Creation, Listed, ManifestLink, Page, Repositories, TagLink};
+pub use uploads::{
+    AppendError, Chunk, FinishError, UnknownUpload, UploadId, UploadStatus, Uploads,
+};
 pub use write::Confirmed;

@@ -28,6 +28,8 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A store, and where in it the bucket begins.
 pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// The same store, for what need not survive a power loss.
+    pub(crate) scratch: Arc<dyn ObjectStore>,
     pub(crate) prefix: object_store::path::Path,
     pub(crate) keeps_attributes: bool,
 }
@@ -47,11 +49,7 @@ pub(crate) fn environment() -> Vec<(String, String)> {
 pub(crate) fn open(url: &Url, options: &Options) -> Result<Opened, OpenError> {
     match url.scheme() {
         "file" => open_directory(url),
-        "memory" => Ok(Opened {
-            store: Arc::new(InMemory::new()),
-            prefix: object_store::path::Path::default(),
-            keeps_attributes: true,
-        }),
+        "memory" => Ok(opened(Arc::new(InMemory::new()), object_store::path::Path::default())),
         "s3" => open_cloud(url, open_s3(url, options)),
         "gs" => open_cloud(url, open_gs(url, options)),
         "az" => open_cloud(url, open_az(url, options)),
@@ -78,6 +76,7 @@ fn open_directory(url: &Url) -> Result<Opened, OpenError> {
     let store = LocalFileSystem::new_with_prefix(&directory)
         .map_err(|source| OpenError::Options { bucket: display(url), source: source.into() })?;
     Ok(Opened {
+        scratch: Arc::new(store.clone()),
         store: Arc::new(store.with_fsync(true)),
         prefix: object_store::path::Path::default(),
         keeps_attributes: false,
@@ -85,7 +84,7 @@ fn open_directory(url: &Url) -> Result<Opened, OpenError> {
 }
 
 /// Makes a directory and those above it, each of which survives a power loss once this returns.
-fn make_directory(directory: &Path) -> std::io::Result<()> {
+pub(crate) fn make_directory(directory: &Path) -> std::io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -108,7 +107,11 @@ fn open_cloud(
     let prefix = object_store::path::Path::from_url_path(url.path())
         .map_err(|source| failed(source.into()))?;
     let store = store.map_err(|source| failed(source.into()))?;
-    Ok(Opened { store, prefix, keeps_attributes: true })
+    Ok(opened(store, prefix))
+}
+
+fn opened(store: Arc<dyn ObjectStore>, prefix: object_store::path::Path) -> Opened {
+    Opened { scratch: Arc::clone(&store), store, prefix, keeps_attributes: true }
 }
 
 fn open_s3(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectStore>> {

@@ -10,6 +10,8 @@
 //! A process that is killed leaves at most a file `KEY#N`, or an upload that the store's
 //! lifecycle rules remove; neither is visible as an object.
 
+mod adopt;
+
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -24,9 +26,12 @@ use tokio::task::JoinSet;
 
 use crate::bucket::Bucket;
 use crate::error::{Cause, PutError, StoreError};
+use crate::facts::Keep;
 
 /// The size of a part, and the largest object that is written by one request.
 const PART_BYTES: u64 = 8 << 20;
+/// The same in a directory, where a request costs little.
+const DIRECTORY_PART_BYTES: u64 = 1 << 20;
 /// A store takes 10,000 parts: huge objects get larger ones.
 const MOST_PARTS: u64 = 9_000;
 /// Parts that are under way at once.
@@ -66,7 +71,7 @@ impl Bucket {
     /// The source must give exactly `size` bytes with this digest. On any error nothing is visible
     /// under the key that was not there before. Where the store keeps attributes, the object gets
     /// its media type and may be cached for ever; it never has a content encoding. Memory stays
-    /// below four parts, 32 MiB for objects up to 70 GiB.
+    /// below four parts: 32 MiB for objects up to 70 GiB, 4 MiB in a directory.
     pub async fn put_object<E: Into<Cause>>(
         &self,
         digest: &Digest,
@@ -83,7 +88,7 @@ impl Bucket {
         let key = self.object_key(digest);
         let mut source = Checked::new(self, digest, size, source);
         let attributes = self.attributes(media_type, IMMUTABLE);
-        let written = if size <= PART_BYTES {
+        let written = if size <= self.part_bytes() {
             let mut chunks = Vec::new();
             while let Some(chunk) = source.next().await? {
                 chunks.push(chunk);
@@ -93,7 +98,8 @@ impl Bucket {
             let result = self.store().put_opts(&self.path(&key)?, payload, options).await;
             result.map_err(|error| self.failed(&key, error))?
         } else {
-            self.put_parts(&key, attributes, size, &mut source).await?
+            let part_bytes = self.part_bytes_of(size);
+            self.put_parts(Keep::Durable, &key, attributes, part_bytes, &mut source).await?
         };
         Ok(self.confirm_written(digest, size, &written).await?)
     }
@@ -152,17 +158,29 @@ impl Bucket {
         attributes
     }
 
-    async fn put_parts<S: Stream<Item = Result<Bytes, E>>, E: Into<Cause>>(
+    /// The largest object that is written by one request, in bytes.
+    pub(crate) fn part_bytes(&self) -> u64 {
+        if self.file("").is_some() { DIRECTORY_PART_BYTES } else { PART_BYTES }
+    }
+
+    /// The size of the parts of something that has `size` bytes at most.
+    pub(crate) fn part_bytes_of(&self, size: u64) -> u64 {
+        self.part_bytes().max(size.div_ceil(MOST_PARTS))
+    }
+
+    /// Writes what `source` gives in parts, under a key that it gets once all was right.
+    pub(crate) async fn put_parts(
         &self,
+        keep: Keep,
         key: &str,
         attributes: Attributes,
-        size: u64,
-        source: &mut Checked<'_, S>,
+        part_bytes: u64,
+        source: &mut impl Pieces,
     ) -> Result<PutResult, PutError> {
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
-        let upload = self.store().put_multipart_opts(&self.path(key)?, options).await;
+        let upload = self.store_for(keep).put_multipart_opts(&self.path(key)?, options).await;
         let mut upload = upload.map_err(|error| self.failed(key, error))?;
-        let sent = self.send_parts(key, &mut *upload, size, source).await;
+        let sent = self.send_parts(key, &mut *upload, part_bytes, source).await;
         if let Err(error) = sent {
             // What remains costs the store's owner a little space; the first error says more.
             let _ = upload.abort().await;
@@ -171,14 +189,13 @@ impl Bucket {
         Ok(upload.complete().await.map_err(|error| self.failed(key, error))?)
     }
 
-    async fn send_parts<S: Stream<Item = Result<Bytes, E>>, E: Into<Cause>>(
+    async fn send_parts(
         &self,
         key: &str,
         upload: &mut dyn MultipartUpload,
-        size: u64,
-        source: &mut Checked<'_, S>,
+        part_bytes: u64,
+        source: &mut impl Pieces,
     ) -> Result<(), PutError> {
-        let part_bytes = PART_BYTES.max(size.div_ceil(MOST_PARTS));
         let mut sending = JoinSet::new();
         let (mut part, mut part_size) = (Vec::new(), 0);
         loop {
@@ -222,6 +239,12 @@ impl Bucket {
     }
 }
 
+/// Bytes on their way into a store.
+pub(crate) trait Pieces {
+    /// The next ones; `None` at an end that is right.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, PutError>> + Send;
+}
+
 /// A source that is counted and hashed as it passes by. Its end is an error unless all was right.
 struct Checked<'a, S> {
     bucket: &'a Bucket,
@@ -237,8 +260,9 @@ impl<'a, S: Stream<Item = Result<Bytes, E>>, E: Into<Cause>> Checked<'a, S> {
         let hasher = Some(Hasher::new(digest.algorithm()));
         Self { bucket, digest, size, seen: 0, hasher, source: Box::pin(source) }
     }
+}
 
-    /// The next bytes; `None` only if all of them were seen and right.
+impl<S: Stream<Item = Result<Bytes, E>> + Send, E: Into<Cause>> Pieces for Checked<'_, S> {
     async fn next(&mut self) -> Result<Option<Bytes>, PutError> {
         let place = || self.bucket.place(&self.bucket.object_key(self.digest));
         let wrong = |what| PutError::WrongSource { place: place(), what };
