@@ -7,4 +7,26 @@
 //! Invariant: every answer outside of 2xx and 3xx is the specification's JSON error, and what it
 //! says holds nothing that only the operator may know.
 
+mod access;
+mod answer;
+mod blobs;
+mod body;
+mod candidate;
+mod deletions;
+mod events;
+mod failure;
+mod lists;
+mod manifests;
+mod origin;
+mod pushes;
+mod referrers;
+mod registry;
+mod server;
+mod service;
 pub mod settings;
+mod stall;
+mod uploads;
+
+pub use access::Access;
+pub use events::Events;
+pub use origin::{Origin, StartError};

@@ -3,10 +3,16 @@
 //! The roof reads files, flags and the environment, and opens the bucket; nothing here has an
 //! `Option` that means "default".
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use landbridge_store::Bucket;
+
+use crate::access::Access;
+use crate::events::Events;
+
+/// How long a blob that was reported present is kept at least, where nothing else was configured.
+pub const DEFAULT_GRACE: Duration = Duration::from_hours(24);
 
 /// All that an origin needs to know.
 #[derive(Debug, Clone)]
@@ -21,6 +27,29 @@ pub struct Settings {
     pub connections: ConnectionLimits,
     /// Limits of what is pushed.
     pub pushes: PushRules,
+    /// How long garbage collection waits between condemning a blob and deleting it. Every process
+    /// on one bucket must be told the same.
+    pub grace: Duration,
+    /// Who may do what.
+    pub access: Access,
+    /// Who is told of pushes and deletions.
+    pub events: Events,
+}
+
+impl Settings {
+    /// An open origin on loopback, with the usual limits; port 0 lets the system choose.
+    pub fn local(bucket: Bucket, port: u16) -> Self {
+        Self {
+            bucket,
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+            drain: Duration::from_secs(10),
+            connections: ConnectionLimits::default(),
+            pushes: PushRules::default(),
+            grace: DEFAULT_GRACE,
+            access: Access::Open,
+            events: Events::none(),
+        }
+    }
 }
 
 /// Limits of connections.
@@ -28,7 +57,7 @@ pub struct Settings {
 pub struct ConnectionLimits {
     /// Connections that are open at once; further ones are closed without an answer.
     pub open: usize,
-    /// Bytes of a request's head; at least 8 KiB are allowed.
+    /// Bytes of a request's head, and of what is read of a body at once; at least 8 KiB.
     pub head_bytes: usize,
     /// From the end of one answer (or from the beginning of the connection) to the end of the
     /// next request's head.
@@ -41,9 +70,9 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             open: 10_000,
-            head_bytes: 64 << 10,
-            head: Duration::from_secs(60),
-            stall: Duration::from_secs(60),
+            head_bytes: 256 << 10,
+            head: Duration::from_mins(1),
+            stall: Duration::from_mins(1),
         }
     }
 }
@@ -58,8 +87,25 @@ pub struct PushRules {
     /// The smallest chunk that clients are asked to send, in bytes (`OCI-Chunk-Min-Length`); 0
     /// asks for nothing. The last chunk of an upload may be smaller.
     pub chunk_min_bytes: u64,
-    /// Whether an index may name manifests that are not in the repository (yet).
-    pub sparse_indexes: bool,
+    /// What a manifest may refer to without the repository having it.
+    pub sparse: Sparse,
+    /// How many repositories are searched for a blob that is to be mounted from anywhere.
+    pub mount_search: usize,
+    /// How long a push waits for the deletion of the very blob that it brings back.
+    pub patience: Duration,
+}
+
+/// What a manifest may refer to without the repository having it. A subject and foreign layers may
+/// always be elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sparse {
+    /// Nothing: manifests of an index must have been pushed before it.
+    Refused,
+    /// Manifests of an index, so that an index may be kept for some of its platforms only.
+    Indexes,
+    /// Anything, configurations and layers included: nobody can pull such an image in full. What
+    /// was here when the push began must still be here at its end.
+    Anything,
 }
 
 impl Default for PushRules {
@@ -68,7 +114,9 @@ impl Default for PushRules {
             manifest_bytes: landbridge_core::manifest::MAX_MANIFEST_BYTES,
             blob_bytes: u64::MAX,
             chunk_min_bytes: 0,
-            sparse_indexes: true,
+            sparse: Sparse::Indexes,
+            mount_search: 256,
+            patience: Duration::from_secs(10),
         }
     }
 }

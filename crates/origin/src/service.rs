@@ -1,0 +1,164 @@
+//! A request in, an answer out: understand, ask whether it may be, carry out.
+//!
+//! What changes anything runs in a task of its own, so that it comes to its end when the client
+//! goes away in the middle: what had arrived of a chunk is kept for a client that resumes, and
+//! what was begun is finished or taken back.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::request::Parts;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use landbridge_core::oci_error::Code;
+use landbridge_core::request::push::{self, Operation, UploadStep};
+use landbridge_core::request::{self, Request as Read};
+use tokio_util::task::TaskTracker;
+
+use crate::access::{Action, Asked, Caller};
+use crate::answer::{Answer, Body};
+use crate::body::RequestBody;
+use crate::failure::Failure;
+use crate::registry::{Registry, repository, tag};
+use crate::uploads::Session;
+use crate::{blobs, deletions, lists, manifests, pushes, referrers, uploads};
+
+/// What a read is to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// `GET`.
+    Whole,
+    /// `HEAD`.
+    Head,
+}
+
+/// Answers one request.
+pub(crate) async fn answer(
+    registry: Arc<Registry>,
+    pushes: TaskTracker,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let body = RequestBody::new(body, registry.stall);
+    if head.method == Method::HEAD {
+        return carry_out(&registry, peer, &head, body).await.into_head();
+    }
+    if head.method == Method::GET {
+        return carry_out(&registry, peer, &head, body).await.into_response();
+    }
+    let push =
+        pushes.spawn(async move { carry_out(&registry, peer, &head, body).await.into_response() });
+    push.await.unwrap_or_else(|_panic| {
+        // Its panic was printed.
+        let text = "the registry failed: tell its operator";
+        Failure::new(Code::Unknown, text).into_answer().into_response()
+    })
+}
+
+async fn carry_out(
+    registry: &Registry,
+    peer: IpAddr,
+    head: &Parts,
+    mut body: RequestBody,
+) -> Answer {
+    let answer = dispatch(registry, peer, head, &mut body).await;
+    body.discard().await;
+    answer.unwrap_or_else(Failure::into_answer)
+}
+
+/// Boxed, so that the futures of the endpoints are as large as they like.
+fn dispatch<'a>(
+    registry: &'a Registry,
+    peer: IpAddr,
+    head: &'a Parts,
+    body: &'a mut RequestBody,
+) -> BoxFuture<'a, Result<Answer, Failure>> {
+    async move {
+        let operation = push::parse(head.method.as_str(), head.uri.path(), head.uri.query())?;
+        let asked = Asked { headers: &head.headers, peer };
+        let caller = match action(&operation) {
+            Some(action) => registry.access.decide(&asked, action).await?,
+            None => return Err(Failure::new(Code::NotFound, "there is no such page")),
+        };
+        match operation {
+            Operation::Read(request) => read(registry, &caller, head, request).await,
+            Operation::StartUpload { repository: name, start } => {
+                uploads::start(registry, &caller, &repository(name)?, start, body).await
+            }
+            Operation::Upload { repository: name, id, step } => {
+                let upload = Session::open(registry, repository(name)?, id).await?;
+                match step {
+                    UploadStep::Status => Ok(uploads::status(&upload.0, &upload.1)),
+                    UploadStep::Append => uploads::append(registry, upload, head, body).await,
+                    UploadStep::Finish(digest) => {
+                        uploads::finish(registry, &caller, upload, digest, head, body).await
+                    }
+                    UploadStep::Cancel => uploads::cancel(registry, &upload.0).await,
+                }
+            }
+            Operation::PutManifest { repository: name, reference, tags } => {
+                let tags = tags.iter().map(|text| tag(text)).collect::<Result<_, _>>()?;
+                let push = pushes::Push { repository: repository(name)?, reference, tags };
+                pushes::put_manifest(registry, &caller, push, head, body).await
+            }
+            Operation::DeleteManifest { repository: name, reference } => {
+                deletions::manifest(registry, &caller, &repository(name)?, reference).await
+            }
+            Operation::DeleteBlob { repository: name, digest } => {
+                deletions::blob(registry, &caller, &repository(name)?, digest).await
+            }
+        }
+    }
+    .boxed()
+}
+
+async fn read(
+    registry: &Registry,
+    caller: &Caller,
+    head: &Parts,
+    request: Read<'_>,
+) -> Result<Answer, Failure> {
+    let want = if head.method == Method::HEAD { Want::Head } else { Want::Whole };
+    match request {
+        Read::Ping => Ok(Answer::list(&serde_json::json!({}), None)),
+        Read::Manifest { repository: name, reference } => {
+            manifests::get(registry, &repository(name)?, reference, &head.headers, want).await
+        }
+        Read::Blob { repository: name, digest } => {
+            blobs::get(registry, &repository(name)?, &digest, &head.headers, want).await
+        }
+        Read::Tags { repository: name, page } => {
+            lists::tags(registry, &repository(name)?, &page).await
+        }
+        Read::Referrers { repository: name, subject, artifact_type, page } => {
+            let wanted = artifact_type.as_deref();
+            referrers::get(registry, &repository(name)?, &subject, wanted, &page).await
+        }
+        Read::Catalog { page } => lists::catalog(registry, caller, &page).await,
+        Read::Page { .. } => Err(Failure::new(Code::NotFound, "there is no such page")),
+    }
+}
+
+/// What must be allowed for an operation; `None` for what is no part of a registry.
+fn action<'a>(operation: &Operation<'a>) -> Option<Action<'a>> {
+    Some(match operation {
+        Operation::Read(request) => match request {
+            request::Request::Ping => Action::Ping,
+            request::Request::Manifest { repository, .. }
+            | request::Request::Blob { repository, .. }
+            | request::Request::Tags { repository, .. }
+            | request::Request::Referrers { repository, .. } => Action::Pull(repository),
+            request::Request::Catalog { .. } => Action::Catalog,
+            request::Request::Page { .. } => return None,
+        },
+        Operation::StartUpload { repository, .. }
+        | Operation::Upload { repository, .. }
+        | Operation::PutManifest { repository, .. } => Action::Push(repository),
+        Operation::DeleteManifest { repository, .. } | Operation::DeleteBlob { repository, .. } => {
+            Action::Delete(repository)
+        }
+    })
+}
