@@ -187,6 +187,10 @@ fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
 /// The address of a node (RFC 7239, section 6); its port does not matter, but must be one.
 fn parse_node(node: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(node).ok()?;
+    // What nearly all proxies write.
+    if let Ok(address) = text.parse() {
+        return Some(IpAddr::V4(address));
+    }
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let address = if let Some(bracketed) = text.strip_prefix('[') {
         let (address, rest) = bracketed.split_once(']')?;

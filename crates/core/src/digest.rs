@@ -129,13 +129,21 @@ impl Digest {
         Hex(self.hash())
     }
 
+    /// How many bytes the digest is as text, `algorithm:hex`.
+    pub const fn text_len(&self) -> usize {
+        self.algorithm.name().len() + 1 + 2 * self.algorithm.size_bytes()
+    }
+
     /// Appends `algorithm`, `separator`, hex to `out`: the hot path's way to write a digest.
     pub fn append_to(&self, separator: u8, out: &mut Vec<u8>) {
+        // Written at once: a vector that grows by two bytes asks for room 32 times.
+        let mut hex = [0; 128];
+        for (pair, byte) in hex.as_chunks_mut().0.iter_mut().zip(self.hash()) {
+            *pair = HEX_PAIRS[usize::from(*byte)];
+        }
         out.extend_from_slice(self.algorithm.name().as_bytes());
         out.push(separator);
-        for byte in self.hash() {
-            out.extend_from_slice(&HEX_PAIRS[usize::from(*byte)]);
-        }
+        out.extend_from_slice(&hex[..2 * self.hash().len()]);
     }
 }
 

@@ -37,39 +37,31 @@ pub enum NameError {
 
 /// True if `name` is a repository name. Does not allocate.
 pub fn is_repository_name(name: &str) -> bool {
-    name.len() <= MAX_REPOSITORY_BYTES && name.split('/').all(is_component)
-}
-
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
-fn is_component(component: &str) -> bool {
-    let bytes = component.as_bytes();
-    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let mut at = 0;
-    loop {
-        let word = at;
-        while at < bytes.len() && alphanumeric(bytes[at]) {
-            at += 1;
+    // Components of `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` with slashes between them, in one pass:
+    // each run of separators must have a word on either side.
+    let mut separator = b'/';
+    let mut run = 1;
+    for byte in name.bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() {
+            run = 0;
+            continue;
         }
-        if at == word {
-            return false;
-        }
-        if at == bytes.len() {
-            return true;
-        }
-        let separator = at;
-        while at < bytes.len() && bytes[at] == bytes[separator] {
-            at += 1;
-        }
-        let allowed = match bytes[separator] {
-            b'.' => 1,
+        let longest = match byte {
+            b'.' | b'/' => 1,
             b'_' => 2,
             b'-' => usize::MAX,
-            _ => 0,
+            _ => return false,
         };
-        if at - separator > allowed {
+        if run > 0 && byte != separator {
             return false;
         }
+        run += 1;
+        if run > longest {
+            return false;
+        }
+        separator = byte;
     }
+    run == 0 && name.len() <= MAX_REPOSITORY_BYTES
 }
 
 /// True if `tag` is a tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`. Does not allocate.

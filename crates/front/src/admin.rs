@@ -27,7 +27,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let world = shared.world();
-    let working = world.running.health.working(Instant::now());
+    let working = world.running.health.working(Instant::now);
     shared
         .metrics
         .set_working(world.snapshot.copies.iter().map(|copy| (copy.id, &*copy.name)), working);
@@ -57,7 +57,7 @@ struct OriginReadiness {
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let world = shared.world();
     let snapshot = &world.snapshot;
-    let working = world.running.health.working(Instant::now());
+    let working = world.running.health.working(Instant::now);
     let origins = snapshot.settings.origins.iter().zip(&snapshot.catalogs).zip(&world.running.live);
     let origins: Vec<_> = origins
         .map(|((origin, catalog), live)| {

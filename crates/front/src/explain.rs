@@ -269,7 +269,7 @@ impl Explainer<'_> {
     fn routed(&self, digest: &Digest, holders: CopySet) -> Vec<(CopyId, Verdict)> {
         let world = self.world;
         let repository = self.question.image.repository.as_str();
-        let working = world.running.health.working(std::time::Instant::now());
+        let working = world.running.health.working(std::time::Instant::now);
         let place = world.snapshot.prefixes.locate(self.question.from);
         let key = StickyKey::new(ClientNetwork::of(self.question.from).key(), repository);
         let candidates = self.site.routes.candidates(place, key, holders, working);
@@ -322,15 +322,13 @@ impl Explainer<'_> {
 
     fn verdict(&self, copy: CopyId, reason: String, rank: usize, digest: &Digest) -> Verdict {
         let repository = self.question.image.repository.as_str();
-        let mut location = Vec::new();
-        let target = &self.world.snapshot.copy(copy).target;
-        let is_reachable = target.append_location(repository, digest, &mut location);
+        let location = self.world.snapshot.copy(copy).target.location(repository, digest);
         Verdict {
             copy: self.world.snapshot.copy(copy).name.to_string(),
             place: self.place(copy),
             outcome: if rank == 0 { "chosen" } else { "fallback" }.to_owned(),
             reason,
-            location: is_reachable.then(|| String::from_utf8_lossy(&location).into_owned()),
+            location: location.map(|location| String::from_utf8_lossy(&location).into_owned()),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::body::Body;
 use crate::cause::chain;
 use crate::live::{Known, LiveError, LiveOrigin};
 use crate::metrics::Kind;
-use crate::pull::{Asked, blob_unknown, handed_out, manifest_unknown, no_copy, resolve};
+use crate::pull::{Asked, blob_unknown, manifest_unknown, no_copy, resolve};
 use crate::relay::{NoBlob, Relay};
 use crate::settings::Delivery;
 use crate::snapshot::{Site, Target};
@@ -91,7 +91,7 @@ pub(crate) async fn manifest(
     };
     let place = world.snapshot.prefixes.locate(from);
     let key = StickyKey::new(ClientNetwork::of(from).key(), repository);
-    let working = world.running.health.working(Instant::now());
+    let working = world.running.health.working(Instant::now);
     let copies: Vec<_> = site
         .routes
         .candidates(place, key, info.copies.and(site.copies), working)
@@ -184,7 +184,7 @@ async fn blob_answer(
     digest: &Digest,
 ) -> Result<Answer, OciError> {
     let settings = world.snapshot.site_settings(site);
-    let working = world.running.health.working(Instant::now());
+    let working = world.running.health.working(Instant::now);
     let (copies, size) = if world.snapshot.is_live(site) {
         live_candidates(world, asked, site, repository, digest, working).await
     } else {
@@ -204,15 +204,15 @@ async fn blob_answer(
         }
     };
     let first = *copies.first().ok_or_else(no_copy)?;
-    let mut location = Vec::with_capacity(192);
-    let is_reachable =
-        world.snapshot.copy(first).target.append_location(repository, digest, &mut location);
     let wants_token =
         Some(first) == site.live_copy && live(world, site).is_ok_and(LiveOrigin::wants_token);
-    if settings.delivery == Delivery::Redirect && is_reachable && !wants_token {
+    if settings.delivery == Delivery::Redirect
+        && !wants_token
+        && let Some(location) = world.snapshot.copy(first).target.location(repository, digest)
+    {
         let mut answer = Answer::redirect(location);
         (answer.digest, answer.copy) = (Some(*digest), Some(first));
-        answer.bytes = size.map_or(0, |size| handed_out(asked.head, digest, size));
+        answer.bytes = size.map_or(0, |size| asked.handed_out(digest, size));
         return Ok(answer);
     }
     streamed(world, asked, repository, digest, copies, size).await

@@ -216,11 +216,7 @@ impl Front {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut is_failing = false;
-            while stop
-                .run_until_cancelled(tokio::time::sleep(RecordLog::flush_every()))
-                .await
-                .is_some()
-            {
+            while stop.run_until_cancelled(shared.records.due()).await.is_some() {
                 let shared = Arc::clone(&shared);
                 let flushed =
                     tokio::task::spawn_blocking(move || shared.records.flush(SystemTime::now()))

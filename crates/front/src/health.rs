@@ -52,12 +52,12 @@ impl Health {
     }
 
     /// The copies that work or are due for a trial. Takes no lock.
-    pub(crate) fn working(&self, now: Instant) -> CopySet {
+    pub(crate) fn working(&self, now: impl FnOnce() -> Instant) -> CopySet {
         let closed = CopySet::from_bits(self.closed.load(Ordering::Acquire));
         if closed == CopySet::ALL {
             return closed;
         }
-        let now = self.since_start(now);
+        let now = self.since_start(now());
         let is_due = |copy: &CopyId| {
             self.copies.get(copy.index()).is_none_or(|c| c.due.load(Ordering::Acquire) <= now)
         };
@@ -131,14 +131,14 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(!health.fail(copy(1), start) && !health.fail(copy(1), start));
-        assert_eq!(health.working(start), CopySet::ALL);
+        assert_eq!(health.working(|| start), CopySet::ALL);
         assert!(health.fail(copy(1), start), "the third time opens it");
-        assert_eq!(health.working(at(4)), CopySet::ALL.without(copy(1)));
+        assert_eq!(health.working(|| at(4)), CopySet::ALL.without(copy(1)));
         assert!(!health.allows(copy(1), at(4)));
         assert!(health.allows(copy(0), at(4)) && health.allows(copy(2), at(4)));
-        assert_eq!(health.working(at(5)), CopySet::ALL, "a trial is due");
+        assert_eq!(health.working(|| at(5)), CopySet::ALL, "a trial is due");
         health.succeed(copy(1));
-        assert_eq!(health.working(at(4)), CopySet::ALL);
+        assert_eq!(health.working(|| at(4)), CopySet::ALL);
         assert!(health.allows(copy(1), at(4)));
     }
 
@@ -153,7 +153,7 @@ mod tests {
         assert!(health.allows(copy(0), at(10)), "who never came back with an answer");
         assert!(health.fail(copy(0), at(11)));
         assert!(!health.allows(copy(0), at(20)), "ten seconds the second time");
-        assert_eq!(health.working(at(20)), CopySet::ALL.without(copy(0)));
+        assert_eq!(health.working(|| at(20)), CopySet::ALL.without(copy(0)));
         assert!(health.allows(copy(0), at(21)));
         health.succeed(copy(0));
         assert!(health.allows(copy(0), at(21)) && health.allows(copy(0), at(21)));
@@ -164,6 +164,6 @@ mod tests {
         let health = Health::new(0, BreakerSettings::default());
         assert!(!health.fail(copy(31), Instant::now()));
         assert!(health.allows(copy(31), Instant::now()));
-        assert_eq!(health.working(Instant::now()), CopySet::ALL);
+        assert_eq!(health.working(Instant::now), CopySet::ALL);
     }
 }

@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderMap, Method, Uri, Version};
+use http::header::{CONTENT_LENGTH, HOST, RANGE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use landbridge_core::Digest;
 use landbridge_core::catalog::{Catalog, ManifestInfo};
 use landbridge_core::client_address::{ClientNetwork, client_address};
@@ -36,20 +36,69 @@ pub(crate) struct Head<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
+/// The fields that every decision reads, found in one pass over the head: to look one up costs
+/// more than to walk past all that a client sends.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fields<'a> {
+    host: Option<&'a HeaderValue>,
+    /// How many there are of `Host`.
+    hosts: usize,
+    /// The last line of the header that names the client.
+    forwarded: Option<&'a HeaderValue>,
+    /// How many lines it has.
+    forwarded_lines: usize,
+    content_length: Option<&'a HeaderValue>,
+    agent: Option<&'a HeaderValue>,
+    has_range: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn of(headers: &'a HeaderMap, forwarded: &str) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers {
+            if name == HOST {
+                fields.hosts += 1;
+                fields.host = fields.host.or(Some(value));
+            } else if name == USER_AGENT {
+                fields.agent = fields.agent.or(Some(value));
+            } else if name == CONTENT_LENGTH {
+                fields.content_length = fields.content_length.or(Some(value));
+            } else if name == RANGE {
+                fields.has_range = true;
+            } else if name.as_str() == forwarded {
+                fields.forwarded_lines += 1;
+                fields.forwarded = Some(value);
+            }
+        }
+        fields
+    }
+}
+
 impl<'a> Head<'a> {
-    fn host(&self) -> &'a str {
+    /// The host that is asked for.
+    fn host(&self, fields: &Fields<'a>) -> &'a str {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
-        let header = || self.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let header = || fields.host.and_then(|host| host.to_str().ok());
         authority.or_else(header).unwrap_or_default()
     }
 
     /// Whether it names one host, as HTTP/1.1 wants it (RFC 9112, section 3.2). Of two, whoever
     /// stands in between may have believed the other one.
-    fn names_one_host(&self) -> bool {
-        let mut hosts = self.headers.get_all(HOST).iter();
-        let first = hosts.next();
-        let has_one = first.is_some() || self.version != Version::HTTP_11;
-        has_one && hosts.next().is_none()
+    fn names_one_host(&self, fields: &Fields<'_>) -> bool {
+        fields.hosts == 1 || (fields.hosts == 0 && self.version != Version::HTTP_11)
+    }
+
+    /// The client's address, as far as `snapshot` trusts who told it.
+    fn client(&self, fields: &Fields<'_>, snapshot: &Snapshot) -> IpAddr {
+        let header = snapshot.settings.forwarded_header;
+        let trusted = &snapshot.settings.trusted_proxies;
+        if fields.forwarded_lines > 1 {
+            let lines = self.headers.get_all(header.name());
+            let lines = lines.iter().map(HeaderValue::as_bytes);
+            return client_address(self.peer, header, lines, trusted);
+        }
+        let line = fields.forwarded.map(HeaderValue::as_bytes);
+        client_address(self.peer, header, line, trusted)
     }
 
     /// The part of an object that is asked for. Only `GET` can ask for one (RFC 9110, section 14.2).
@@ -66,6 +115,7 @@ impl<'a> Head<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked<'a> {
     pub(crate) head: Head<'a>,
+    fields: Fields<'a>,
     /// The site that was asked; none if no site has the host's name.
     pub(crate) site: Option<&'a Site>,
     /// The client's address; it goes nowhere but into decisions.
@@ -78,21 +128,36 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// Locates and understands. Never fails: what is wrong is answered as such, and recorded.
     pub(crate) fn new(snapshot: &'a Snapshot, head: Head<'a>) -> Self {
-        let header = snapshot.settings.forwarded_header;
-        let lines = head.headers.get_all(header.name());
-        let address = client_address(
-            head.peer,
-            header,
-            lines.iter().map(http::HeaderValue::as_bytes),
-            &snapshot.settings.trusted_proxies,
-        );
+        let fields = Fields::of(head.headers, snapshot.settings.forwarded_header.name());
+        let address = head.client(&fields, snapshot);
         Self {
             head,
-            site: snapshot.site(head.host()),
+            site: snapshot.site(head.host(&fields)),
             address,
             place: snapshot.prefixes.locate(address),
             network: ClientNetwork::of(address),
-            request: understand(head, snapshot.settings.listen.limits.body_bytes),
+            request: understand(head, &fields, snapshot.settings.listen.limits.body_bytes),
+            fields,
+        }
+    }
+
+    /// What the client says that it is; empty if it does not.
+    pub(crate) fn agent(&self) -> &'a [u8] {
+        self.fields.agent.map(HeaderValue::as_bytes).unwrap_or_default()
+    }
+
+    /// Bytes that a copy will hand out if the client takes all that it asked for.
+    pub(crate) fn handed_out(&self, digest: &Digest, size: u64) -> u64 {
+        if self.head.is_head() {
+            return 0;
+        }
+        if !self.fields.has_range {
+            return size;
+        }
+        match self.head.wanted(digest, size) {
+            Wanted::Whole => size,
+            Wanted::Part(from, to) => to - from,
+            Wanted::Unsatisfiable => 0,
         }
     }
 
@@ -253,15 +318,14 @@ impl World {
         let holders = presence.copies.and(site.copies);
         let first = site.routes.candidates(asked.place, key, holders, working).next();
         let first = first.ok_or_else(no_copy)?;
-        let mut location = Vec::with_capacity(192);
-        if !self.snapshot.copy(first.copy).target.append_location(repository, digest, &mut location)
-        {
+        let Some(location) = self.snapshot.copy(first.copy).target.location(repository, digest)
+        else {
             return Ok(None);
-        }
+        };
         let mut answer = Answer::redirect(location);
         answer.digest = Some(*digest);
         answer.copy = Some(first.copy);
-        answer.bytes = handed_out(asked.head, digest, presence.size);
+        answer.bytes = asked.handed_out(digest, presence.size);
         Ok(Some(answer))
     }
 
@@ -281,17 +345,21 @@ impl World {
 
 /// A read of the registry, or what stands in the way. Bodies mean nothing here: a small one is
 /// ignored, a large one not even waited for.
-fn understand(head: Head<'_>, body_limit: u64) -> Result<Request<'_>, OciError> {
+fn understand<'a>(
+    head: Head<'a>,
+    fields: &Fields<'a>,
+    body_limit: u64,
+) -> Result<Request<'a>, OciError> {
     if !is_read(head.method) {
         let message = "this registry is read-only: only GET and HEAD are answered";
         return Err(OciError::new(Code::Unsupported, message));
     }
-    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = fields.content_length.and_then(|length| length.to_str().ok());
     if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > body_limit)
     {
         return Err(OciError::new(Code::BodyTooLarge, "a read has no use for a body of this size"));
     }
-    if !head.names_one_host() {
+    if !head.names_one_host(fields) {
         return Err(OciError::new(Code::RequestInvalid, "the request must name exactly one host"));
     }
     request::parse(head.uri.path(), head.uri.query())
@@ -321,18 +389,6 @@ pub(crate) fn blob_unknown() -> OciError {
 
 pub(crate) fn no_copy() -> OciError {
     OciError::new(Code::Unavailable, "no copy of this object can be used for this client now")
-}
-
-/// Bytes that a copy will hand out if the client takes all that it asked for.
-pub(crate) fn handed_out(head: Head<'_>, digest: &Digest, size: u64) -> u64 {
-    if head.is_head() {
-        return 0;
-    }
-    match head.wanted(digest, size) {
-        Wanted::Whole => size,
-        Wanted::Part(from, to) => to - from,
-        Wanted::Unsatisfiable => 0,
-    }
 }
 
 fn page(pages: &[(String, PageAnswer)], path: &str) -> Result<Answer, OciError> {

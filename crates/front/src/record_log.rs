@@ -1,8 +1,9 @@
 //! Where access records go: buffered by the threads that answer, written by one that does not.
 //!
-//! Each thread appends to a buffer of its own; every quarter of a second a writer takes all of
-//! them and writes to the file. So a crash loses at most that, an answer never waits for a disk,
-//! and memory is bounded: a buffer that is full drops records and counts them.
+//! Each thread appends to a buffer of its own; every quarter of a second, and whenever one has
+//! grown beyond what a processor's cache holds, a writer takes all of them and writes to the file.
+//! So a crash loses at most that, an answer never waits for a disk, and memory is bounded: a
+//! buffer that is full drops records and counts them.
 //!
 //! In minute mode the threads count instead, and the writer writes each finished minute.
 
@@ -10,16 +11,21 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use landbridge_core::record::AccessRecord;
+use tokio::sync::Notify;
 
 use crate::settings::{RecordMode, RecordSettings};
 
 /// How often buffers are written.
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
+/// A buffer of this size is written at once.
+const BUFFER_ENOUGH: usize = 256 << 10;
+/// A larger buffer is not kept for the next records.
+const BUFFER_KEPT: usize = 2 * BUFFER_ENOUGH;
 /// The most that a thread's buffer holds: a quarter of a second at a hundred thousand a second is
 /// a third of it.
 const BUFFER_BYTES: usize = 32 << 20;
@@ -33,14 +39,19 @@ pub(crate) struct RecordLog {
     shards: Box<[Mutex<Shard>]>,
     dropped: AtomicU64,
     file: Mutex<RotatingFile>,
+    enough: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
     lines: Vec<u8>,
+    /// The other buffer, empty: lines go there while this one's are written.
+    spare: Vec<u8>,
     clock: ClockText,
     minute: u64,
     rows: HashMap<Vec<u8>, Row>,
+    /// Where a row's name is written before it is looked up.
+    key: Vec<u8>,
 }
 
 /// What one minute's row counts.
@@ -62,6 +73,7 @@ impl RecordLog {
             shards: (0..threads.max(1)).map(|_| Mutex::default()).collect(),
             dropped: AtomicU64::new(0),
             file: Mutex::new(file),
+            enough: Notify::new(),
         })
     }
 
@@ -71,8 +83,7 @@ impl RecordLog {
             return;
         }
         let shard = &self.shards[thread % self.shards.len()];
-        // A poisoned buffer holds whole lines all the same: appending does not panic half-way.
-        let mut guard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut guard = lock(shard);
         let shard = &mut *guard;
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         if self.mode == RecordMode::Minute {
@@ -89,18 +100,23 @@ impl RecordLog {
             return;
         }
         let time = shard.clock.at(since_epoch);
+        let before = shard.lines.len();
         AccessRecord { time, ..record }.append_json(&mut shard.lines);
+        if before < BUFFER_ENOUGH && shard.lines.len() >= BUFFER_ENOUGH {
+            self.enough.notify_one();
+        }
     }
 
     fn count(&self, shard: &mut Shard, record: AccessRecord<'_>) {
-        let mut key = Vec::with_capacity(192);
+        let key = &mut shard.key;
+        key.clear();
         // A digest would make every row its own; the tag is what people count.
-        AccessRecord { digest: None, ..record }.append_fields(&mut key);
-        if let Some(row) = shard.rows.get_mut(&key) {
+        AccessRecord { digest: None, ..record }.append_fields(key);
+        if let Some(row) = shard.rows.get_mut(key) {
             row.answers += 1;
             row.bytes += record.bytes;
         } else if shard.rows.len() < MINUTE_ROWS {
-            shard.rows.insert(key, Row { answers: 1, bytes: record.bytes });
+            shard.rows.insert(key.clone(), Row { answers: 1, bytes: record.bytes });
         } else {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -114,22 +130,27 @@ impl RecordLog {
     /// Writes every buffer to the file. Called from one thread that may block.
     pub(crate) fn flush(&self, now: SystemTime) -> io::Result<()> {
         let minute = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 60;
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         for shard in &self.shards {
-            let lines = {
-                let mut shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut lines = {
+                let mut shard = lock(shard);
                 if self.mode == RecordMode::Minute && shard.minute != minute {
                     shard.finish_minute();
                 }
-                std::mem::take(&mut shard.lines)
+                if shard.lines.is_empty() {
+                    continue;
+                }
+                let spare = std::mem::take(&mut shard.spare);
+                std::mem::replace(&mut shard.lines, spare)
             };
-            if lines.is_empty() {
-                continue;
-            }
             if let Err(error) = file.append(&lines) {
                 let lost = lines.split(|byte| *byte == b'\n').count() as u64 - 1;
                 self.dropped.fetch_add(lost, Ordering::Relaxed);
                 return Err(error);
+            }
+            if lines.capacity() <= BUFFER_KEPT {
+                lines.clear();
+                lock(shard).spare = lines;
             }
         }
         Ok(())
@@ -138,22 +159,27 @@ impl RecordLog {
     /// Writes what is left, the unfinished minute too. For a stopping front.
     pub(crate) fn close(&self) -> io::Result<()> {
         for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            shard.finish_minute();
+            lock(shard).finish_minute();
         }
         self.flush(UNIX_EPOCH)
     }
 
-    /// How long to wait between two calls of [`RecordLog::flush`].
-    pub(crate) const fn flush_every() -> Duration {
-        FLUSH_EVERY
+    /// Waits until [`RecordLog::flush`] should be called again.
+    pub(crate) async fn due(&self) {
+        // What was urged while nobody waited is remembered; once too often does no harm.
+        let _ = tokio::time::timeout(FLUSH_EVERY, self.enough.notified()).await;
     }
+}
+
+/// A poisoned buffer holds whole lines all the same: appending does not panic half-way.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shard {
     /// Turns the minute's counts into lines: the row's fields, then the counts.
     fn finish_minute(&mut self) {
-        let Self { lines, clock, minute, rows } = self;
+        let Self { lines, clock, minute, rows, .. } = self;
         let time = clock.at(Duration::from_secs(*minute * 60)).to_owned();
         let mut finished: Vec<_> = rows.drain().collect();
         finished.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -64,7 +64,7 @@ impl Service<Request<Incoming>> for PullService {
             let world = self.shared.world.load();
             let head = head(self.peer, &request);
             let asked = Asked::new(&world.snapshot, head);
-            let working = world.running.health.working(Instant::now());
+            let working = world.running.health.working(Instant::now);
             if let Some(answer) = world.answer_now(&asked, working) {
                 self.shared.record(&world, self.thread, &asked, &answer);
                 return Answering::Now(Some(answer.response));

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use http::header::USER_AGENT;
 use landbridge_core::record::{AccessRecord, product};
 
 use crate::answer::Answer;
@@ -44,7 +43,6 @@ impl Shared {
         });
         let site = asked.site.map(|site| world.snapshot.site_settings(site).name.as_str());
         let (provider, region) = world.snapshot.provider_and_region(asked.place);
-        let agent = asked.head.headers.get(USER_AGENT).map(http::HeaderValue::as_bytes);
         let record = AccessRecord {
             time: "",
             site: site.unwrap_or_default(),
@@ -58,7 +56,7 @@ impl Shared {
             copy: copy.unwrap_or_default(),
             status,
             bytes: answer.bytes,
-            agent: product(agent.unwrap_or_default()),
+            agent: product(asked.agent()),
         };
         self.records.write(thread, SystemTime::now(), record);
     }

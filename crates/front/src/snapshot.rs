@@ -69,29 +69,29 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Appends the address of an object, or returns false if clients cannot be sent there.
-    /// `repository` is a checked name, so nothing in it can change the meaning of the address.
-    pub(crate) fn append_location(
-        &self,
-        repository: &str,
-        digest: &Digest,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    /// The address of an object, or none if clients cannot be sent there. `repository` is a
+    /// checked name, so nothing in it can change the meaning of the address.
+    pub(crate) fn location(&self, repository: &str, digest: &Digest) -> Option<Vec<u8>> {
+        // As long as it will be: turned into a header's value it is then not copied again.
+        let with_room = |others: usize| Vec::with_capacity(others + digest.text_len());
         match self {
             Self::Bucket { base, layout } => {
+                let mut out = with_room(base.len() + 1 + layout.prefix().len());
                 out.extend_from_slice(base.as_bytes());
                 out.push(b'/');
-                layout.append_path(digest, out);
-                true
+                layout.append_path(digest, &mut out);
+                Some(out)
             }
             Self::Registry { base } => {
+                const BLOBS: &[u8] = b"/blobs/";
+                let mut out = with_room(base.len() + repository.len() + BLOBS.len());
                 out.extend_from_slice(base.as_bytes());
                 out.extend_from_slice(repository.as_bytes());
-                out.extend_from_slice(b"/blobs/");
-                digest.append_to(b':', out);
-                true
+                out.extend_from_slice(BLOBS);
+                digest.append_to(b':', &mut out);
+                Some(out)
             }
-            Self::Streamed => false,
+            Self::Streamed => None,
         }
     }
 }

@@ -169,6 +169,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A head alone is one slice, for which the plain call is cheaper.
+        if let [slice] = slices {
+            return self.poll_write(context, slice);
+        }
         match Pin::new(&mut self.stream).poll_write_vectored(context, slices) {
             Poll::Pending => self.poll_limit(context).map(Err),
             ready @ Poll::Ready(_) => {

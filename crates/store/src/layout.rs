@@ -58,7 +58,8 @@ impl BucketLayout {
         }
     }
 
-    const fn prefix(self) -> &'static str {
+    /// What every key begins with, its slash included.
+    pub const fn prefix(self) -> &'static str {
         match self {
             Self::ContainersImages => "containers/images/",
             Self::Blobs => "blobs/",

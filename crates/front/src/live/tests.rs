@@ -313,12 +313,12 @@ async fn nobody_waits_on_a_dead_mirror_once_it_is_known_to_be_dead() {
     }
     assert!(server.asked() <= 3, "an open breaker answers by itself");
     let now = || tokio::time::Instant::now().into_std();
-    assert_eq!(health.working(now()), CopySet::ALL.without(copy()));
+    assert_eq!(health.working(now), CopySet::ALL.without(copy()));
     pass(6 * SECOND).await;
     server.answer_with(200);
     let patient = LivePresence::new(&caches(), Arc::clone(&health));
     assert_eq!(holds(&patient, &reader, "4").await, Known::Present(11));
-    assert_eq!(health.working(now()), CopySet::ALL);
+    assert_eq!(health.working(now), CopySet::ALL);
 }
 
 #[tokio::test]

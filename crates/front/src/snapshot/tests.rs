@@ -167,9 +167,9 @@ fn a_location_is_configured_text_a_checked_name_and_a_digest() {
     let snapshot = snapshot();
     let digest = Digest::sha256_of(b"");
     let location = |copy: usize| {
-        let mut out = Vec::new();
-        assert!(snapshot.copies[copy].target.append_location("a/b", &digest, &mut out));
-        String::from_utf8(out).unwrap()
+        let location = snapshot.copies[copy].target.location("a/b", &digest).unwrap();
+        assert_eq!(location.len(), location.capacity(), "room was asked for exactly");
+        String::from_utf8(location).unwrap()
     };
     assert_eq!(location(0), format!("https://origin.example/v2/project/images/a/b/blobs/{digest}"));
     assert_eq!(location(1), format!("https://east.example/containers/images/{digest}"));
