@@ -7,7 +7,7 @@
 //! Invariant: what an untrusted client sends never changes the answer, and nothing that it sends
 //! is an error. What cannot be trusted or parsed is ignored.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -186,11 +186,11 @@ fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
 
 /// The address of a node (RFC 7239, section 6); its port does not matter, but must be one.
 fn parse_node(node: &[u8]) -> Option<IpAddr> {
-    let text = str::from_utf8(node).ok()?;
     // What nearly all proxies write.
-    if let Ok(address) = text.parse() {
+    if let Some(address) = parse_ipv4(node) {
         return Some(IpAddr::V4(address));
     }
+    let text = str::from_utf8(node).ok()?;
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let address = if let Some(bracketed) = text.strip_prefix('[') {
         let (address, rest) = bracketed.split_once(']')?;
@@ -205,6 +205,28 @@ fn parse_node(node: &[u8]) -> Option<IpAddr> {
         }
     };
     Some(address.to_canonical())
+}
+
+/// Four decimal numbers without leading zeros, as the standard library reads them, in a quarter of
+/// its time, which was a third of what it costs to locate a client.
+fn parse_ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut address, mut parts) = (0_u32, 0);
+    let (mut part, mut digits) = (0_u32, 0);
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' if digits < 3 && (digits == 0 || part > 0) => {
+                part = part * 10 + u32::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && parts < 3 && part <= 255 => {
+                address = address << 8 | part;
+                (part, digits, parts) = (0, 0, parts + 1);
+            }
+            _ => return None,
+        }
+    }
+    let is_whole = digits > 0 && parts == 3 && part <= 255;
+    is_whole.then(|| Ipv4Addr::from_bits(address << 8 | part))
 }
 
 fn is_port(text: &str) -> bool {
@@ -389,6 +411,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_ipv4_address_is_read_as_the_standard_library_reads_it(address: Ipv4Addr, text in "[0-9.]{0,16}|([0-9]{1,3}\\.){3}[0-9]{1,3}") {
+            prop_assert_eq!(parse_ipv4(address.to_string().as_bytes()), Some(address));
+            prop_assert_eq!(parse_ipv4(text.as_bytes()), text.parse().ok());
+        }
+
         #[test]
         fn a_forged_left_part_never_changes_the_answer(mut lines in forged(), client: IpAddr, same_line: bool, hops: bool, standard: bool) {
             prop_assume!(!matches!(client.to_canonical(), IpAddr::V4(v4) if v4.is_private()));

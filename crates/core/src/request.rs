@@ -101,8 +101,8 @@ pub fn parse<'a>(path: &'a str, query: Option<&'a str>) -> Result<Request<'a>, O
         return Ok(Request::Catalog { page: page(query)? });
     }
     let unknown = || OciError::new(Code::NotFound, "no such path in the registry's interface");
-    let (head, last) = rest.rsplit_once('/').ok_or_else(unknown)?;
-    let (name, kind) = head.rsplit_once('/').ok_or_else(unknown)?;
+    let (head, last) = split_last(rest).ok_or_else(unknown)?;
+    let (name, kind) = split_last(head).ok_or_else(unknown)?;
     match kind {
         "manifests" => {
             Ok(Request::Manifest { repository: repository(name)?, reference: reference(last)? })
@@ -121,6 +121,13 @@ pub fn parse<'a>(path: &'a str, query: Option<&'a str>) -> Result<Request<'a>, O
         "uploads" if name.ends_with("/blobs") => Err(uploads()),
         _ => Err(unknown()),
     }
+}
+
+/// What is before the last slash, and what after it. The standard library's own looks at one byte
+/// after the other, and a digest has 71.
+fn split_last(path: &str) -> Option<(&str, &str)> {
+    let at = memchr::memrchr(b'/', path.as_bytes())?;
+    Some((path.get(..at)?, path.get(at + 1..)?))
 }
 
 fn uploads() -> OciError {
