@@ -151,8 +151,9 @@ fn append_number(number: u64, out: &mut Vec<u8>) {
 /// Names are in grammars without anything to escape, but a site or an agent is the operator's or a
 /// stranger's text.
 fn append_escaped(text: &str, out: &mut Vec<u8>) {
-    // All bytes are looked at, so that many are at once.
-    if !text.bytes().fold(false, |found, b| found | (b < 0x20) | (b == b'"') | (b == b'\\')) {
+    // All bytes are counted, so that many are looked at at once.
+    let special = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
+    if text.as_bytes().iter().filter(|b| special(b)).count() == 0 {
         out.extend_from_slice(text.as_bytes());
         return;
     }
