@@ -6,4 +6,6 @@ mod conformance;
 mod disk;
 mod face;
 mod release;
+mod repositories;
 mod s3;
+mod uploads;

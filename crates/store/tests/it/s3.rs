@@ -1,6 +1,8 @@
 //! An S3 server in this process, which checks signatures and checksums, and which can be told to
 //! refuse.
 
+mod short;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -37,7 +39,8 @@ struct Gate {
 
 impl Server {
     pub(crate) async fn start(directory: &Path) -> Self {
-        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory).unwrap());
+        let mut builder =
+            S3ServiceBuilder::new(short::Short::new(s3s_fs::FileSystem::new(directory).unwrap()));
         builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let gate = Arc::new(Gate {
             service: builder.build(),
