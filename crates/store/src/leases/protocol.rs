@@ -170,3 +170,6 @@ impl Deleting {
         Ok(seen.map_or(Swept::Gone, |seen| Swept::Deleted { size: seen.size }))
     }
 }
+
+#[cfg(test)]
+mod explore;
