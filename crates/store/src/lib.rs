@@ -9,6 +9,7 @@
 
 mod bucket;
 mod documents;
+mod drafts;
 mod error;
 mod evidence;
 mod face;
@@ -27,6 +28,7 @@ mod write;
 
 pub use bucket::{Bucket, ObjectBody};
 pub use documents::{HoldingRead, PointerSearch, ReadHolding};
+pub use drafts::Drafts;
 pub use error::{Cause, Malformed, OpenError, Place, PutError, StoreError};
 pub use evidence::Evidence;
 pub use face::{FaceBody, FaceError, FaceTimeouts, PublicFace};
