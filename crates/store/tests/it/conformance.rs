@@ -16,7 +16,7 @@ use landbridge_sign::LocalKey;
 use landbridge_store::{Bucket, BucketLayout, Creation, PutError, Repositories, StoreError};
 use url::Url;
 
-use crate::{repositories, s3, uploads};
+use crate::{leases, repositories, s3, uploads};
 
 const TYPE: &str = "application/octet-stream";
 const LIMIT: u64 = 1 << 20;
@@ -48,6 +48,19 @@ async fn s3_keeps_the_promises() {
     every_promise(&server.bucket("prefixed", BucketLayout::Blobs, "some/where")).await;
 }
 
+#[tokio::test]
+async fn a_store_that_overwrites_is_found_out_and_keeps_what_it_can() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = s3::Server::start_with(directory.path(), s3::Conditions::Ignored).await;
+    let bucket = server.bucket("overwrites", BucketLayout::Blobs, "");
+    let unsupported = bucket.probe_create().await;
+    assert!(matches!(unsupported, Err(StoreError::Unsupported { .. })), "{unsupported:?}");
+    let opened = Repositories::open(bucket).await.unwrap();
+    assert_eq!(opened.creation(), Creation::ReadBack);
+    uploads::every_promise(&opened).await;
+    leases::every_promise(&opened).await;
+}
+
 async fn every_promise(bucket: &Bucket) {
     absent(bucket).await;
     whole_objects_come_back(bucket).await;
@@ -63,6 +76,7 @@ async fn every_promise(bucket: &Bucket) {
             assert_eq!(repositories.creation(), Creation::Conditional);
             uploads::every_promise(&repositories).await;
             repositories::every_promise(&repositories).await;
+            leases::every_promise(&repositories).await;
         }
         BucketLayout::ContainersImages => {
             let refused = Repositories::open(bucket.clone()).await;

@@ -5,6 +5,8 @@
 mod conformance;
 mod disk;
 mod face;
+mod faults;
+mod leases;
 mod release;
 mod repositories;
 mod s3;

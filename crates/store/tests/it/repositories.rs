@@ -124,7 +124,7 @@ fn descriptor(algorithm: Algorithm, number: u64) -> Descriptor {
         media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
         digest: Digest::of(algorithm, &number.to_le_bytes()),
         size: number,
-        artifact_type: (number % 2 == 0).then(|| "application/x".to_owned()),
+        artifact_type: number.is_multiple_of(2).then(|| "application/x".to_owned()),
         annotations: (0..number).map(|n| (n.to_string(), "\u{e9}\"\n".repeat(50))).collect(),
         urls: Vec::new(),
         platform: None,
@@ -206,7 +206,7 @@ async fn names_are_listed_in_order(repositories: &Repositories) {
     // A repository into which something was only uploaded is none yet, but is cleaned like one.
     repositories.link_blob(&name("only/blobs"), &digest, 1).await.unwrap();
     all.sort_unstable();
-    for n in 1..all.len() + 2 {
+    for n in [1, 3, all.len() - 1, all.len(), all.len() + 1] {
         for last in [None, Some(""), Some("a"), Some("a-c"), Some("a/"), Some("a/b/c"), Some("b")] {
             let page = repositories.repositories_after(last, n).await.unwrap();
             let rest: Vec<_> =

@@ -37,10 +37,22 @@ struct Gate {
     reads: AtomicI64,
 }
 
+/// What the server makes of `If-None-Match: *`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Conditions {
+    Honoured,
+    /// It overwrites, as some servers do.
+    Ignored,
+}
+
 impl Server {
     pub(crate) async fn start(directory: &Path) -> Self {
-        let mut builder =
-            S3ServiceBuilder::new(short::Short::new(s3s_fs::FileSystem::new(directory).unwrap()));
+        Self::start_with(directory, Conditions::Honoured).await
+    }
+
+    pub(crate) async fn start_with(directory: &Path, conditions: Conditions) -> Self {
+        let files = s3s_fs::FileSystem::new(directory).unwrap();
+        let mut builder = S3ServiceBuilder::new(short::Short::new(files, conditions));
         builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let gate = Arc::new(Gate {
             service: builder.build(),

@@ -19,17 +19,20 @@ use s3s::dto::{
 use s3s::{S3, S3Request, S3Response, S3Result};
 use s3s_fs::FileSystem;
 
+use super::Conditions;
+
 const HASH: usize = 64;
 const KEPT: usize = 32;
 
 pub(crate) struct Short {
     inner: FileSystem,
+    conditions: Conditions,
     whole: Mutex<HashMap<String, String>>,
 }
 
 impl Short {
-    pub(crate) fn new(inner: FileSystem) -> Self {
-        Self { inner, whole: Mutex::default() }
+    pub(crate) fn new(inner: FileSystem, conditions: Conditions) -> Self {
+        Self { inner, conditions, whole: Mutex::default() }
     }
 
     fn shorten(&self, key: &mut String) {
@@ -77,13 +80,28 @@ macro_rules! of_one_key {
 
 impl S3 for Short {
     of_one_key! {
-        put_object(PutObjectInput) -> PutObjectOutput;
         get_object(GetObjectInput) -> GetObjectOutput;
         head_object(HeadObjectInput) -> HeadObjectOutput;
         create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput;
         upload_part(UploadPartInput) -> UploadPartOutput;
         complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput;
         abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput;
+    }
+
+    fn put_object<'life, 'own>(
+        &'life self,
+        mut request: S3Request<PutObjectInput>,
+    ) -> Answer<'own, PutObjectOutput>
+    where
+        'life: 'own,
+        Self: 'own,
+    {
+        self.shorten(&mut request.input.key);
+        match self.conditions {
+            Conditions::Honoured => {}
+            Conditions::Ignored => request.input.if_none_match = None,
+        }
+        self.inner.put_object(request)
     }
 
     fn copy_object<'life, 'own>(
