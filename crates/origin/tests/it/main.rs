@@ -1,3 +1,21 @@
-//! The origin as its clients meet it: a real server over a real store.
+//! The origin as its clients meet it: a real server over real stores.
+//!
+//! The checks of the OCI conformance suite, grouped as it groups them, and then what the suite does
+//! not ask. Every check runs over memory, a directory and an S3 server.
 
 #![allow(clippy::unwrap_used, reason = "a test whose means fail has failed")]
+
+mod blobs;
+mod broken;
+mod content;
+mod data;
+mod deletions;
+mod empty;
+mod manifests;
+mod referrers;
+mod refusals;
+mod running;
+mod s3;
+mod served;
+mod tags;
+mod together;
