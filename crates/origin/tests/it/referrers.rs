@@ -122,7 +122,7 @@ fn what_a_clients_own_list_names_is_part_of_the_answer() {
         let deleting =
             async { repositories.unwrap().delete_referrer(&repository, &digest, &name).await };
         assert!(served.runtime.block_on(deleting).unwrap());
-        assert_eq!(set(&listed(served, &about, "")), set(&[known.clone()]));
+        assert_eq!(set(&listed(served, &about, "")), set(std::slice::from_ref(&known)));
 
         let about_another = subject(b"another subject");
         let another = refer(served, artifact(served, "a", Some("x/y")), &about_another, "another");

@@ -1,5 +1,6 @@
 //! An origin over some store, and a client that sends exactly what it is told.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -41,8 +42,10 @@ pub(crate) fn everywhere(check: impl Fn(&Served)) {
 /// As [`everywhere`], with other settings.
 pub(crate) fn everywhere_with(change: impl Fn(&mut Settings), check: impl Fn(&Served)) {
     for store in STORES {
-        // Seen only if the check fails.
-        println!("over {store:?}");
+        #[expect(clippy::print_stdout, reason = "seen only if the check fails")]
+        {
+            println!("over {store:?}");
+        }
         check(&Served::start_with(store, &change));
     }
 }
@@ -157,10 +160,10 @@ pub(crate) fn request(
 ) -> Vec<u8> {
     let mut text = format!("{method} {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     if !matches!(method, "GET" | "HEAD") && !headers.iter().any(|(name, _)| is_framing(name)) {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        write!(text, "content-length: {}\r\n", body.len()).unwrap();
     }
     text.push_str("\r\n");
     let mut bytes = text.into_bytes();
@@ -196,6 +199,8 @@ async fn open(store: Store, directory: &Path) -> Bucket {
             Bucket::open(&Url::from_directory_path(directory).unwrap(), BucketLayout::Blobs)
                 .unwrap()
         }
-        Store::S3 => s3::serve(directory).await,
+        Store::S3 => {
+            s3::Server::start(directory).await.bucket("bucket", BucketLayout::Blobs, "registry")
+        }
     }
 }
