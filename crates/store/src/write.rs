@@ -85,6 +85,18 @@ impl Bucket {
                 confirmed => return Ok(confirmed?),
             }
         }
+        self.write_object(digest, size, media_type, source).await
+    }
+
+    /// As [`Bucket::put_object`], but the source is read and written even if the object is there:
+    /// whoever gets it for having sent it must have sent it.
+    pub(crate) async fn write_object<E: Into<Cause>>(
+        &self,
+        digest: &Digest,
+        size: u64,
+        media_type: &str,
+        source: impl Stream<Item = Result<Bytes, E>> + Send,
+    ) -> Result<Confirmed, PutError> {
         let key = self.object_key(digest);
         let mut source = Checked::new(self, digest, size, source);
         let attributes = self.attributes(media_type, IMMUTABLE);

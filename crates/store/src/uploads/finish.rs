@@ -4,6 +4,9 @@
 //! a SHA-512, are read once more and checked while they are written. A body whose size and digest
 //! are known before anything was sent goes straight to its place.
 //!
+//! That the object is there already spares nobody the proof: who names a digest without having its
+//! bytes must not be given them.
+//!
 //! Before anything is written the object is leased and a deletion that is under way is waited for;
 //! so what is confirmed here stays long enough for its link and its manifest to follow.
 
@@ -88,7 +91,7 @@ impl Uploads {
         patience: Duration,
     ) -> Result<Confirmed, FinishError> {
         self.leases.prepare_write(digest, patience).await?;
-        match self.bucket.put_object(digest, size, BLOB_TYPE, source).await {
+        match self.bucket.write_object(digest, size, BLOB_TYPE, source).await {
             Ok(confirmed) => Ok(confirmed),
             Err(PutError::Source { source, .. }) => {
                 Err(AppendError::Source { offset: 0, source }.into())
@@ -116,7 +119,7 @@ impl Uploads {
                 self.bucket.adopt(&key, etag.as_deref(), digest, *size, BLOB_TYPE).await
             } else {
                 let size = upload.offset();
-                self.bucket.put_object(digest, size, BLOB_TYPE, self.chunks(upload)).await
+                self.bucket.write_object(digest, size, BLOB_TYPE, self.chunks(upload)).await
             };
         written.map_err(|error| match error {
             PutError::WrongSource { what, .. } => FinishError::WrongDigest { what },

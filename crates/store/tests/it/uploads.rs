@@ -31,6 +31,7 @@ pub(crate) async fn every_promise(repositories: &Repositories) {
     what_arrived_before_a_break_counts(repositories).await;
     what_is_too_large_is_refused(uploads).await;
     what_a_digest_does_not_match_is_refused(repositories).await;
+    nobody_gets_an_object_for_naming_it(repositories).await;
     the_old_ones_are_found(uploads).await;
 }
 
@@ -300,6 +301,30 @@ async fn what_a_digest_does_not_match_is_refused(repositories: &Repositories) {
             let refused = uploads.put_whole(&wrong, size, source(&bytes), PATIENCE).await;
             assert!(matches!(refused, Err(FinishError::WrongDigest { .. })), "{refused:?}");
             assert_eq!(repositories.bucket().size_of(&wrong).await.unwrap(), None);
+        }
+    }
+}
+
+async fn nobody_gets_an_object_for_naming_it(repositories: &Repositories) {
+    let uploads = repositories.uploads();
+    for size in SIZES {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let (bytes, other) = (content(110, size), content(111, size));
+            let (digest, size) = (Digest::of(algorithm, &bytes), bytes.len() as u64);
+            uploads.put_whole(&digest, size, source(&bytes), PATIENCE).await.unwrap();
+
+            let refused = uploads.put_whole(&digest, size, source(&other), PATIENCE).await;
+            assert!(matches!(refused, Err(FinishError::WrongDigest { .. })), "{refused:?}");
+            for chunks in [vec![other.clone()], vec![other.slice(..9), other.slice(9..)]] {
+                let id = begin(uploads).await;
+                for chunk in chunks {
+                    append(uploads, &id, &chunk).await;
+                }
+                let refused = finish(uploads, &id, &digest).await;
+                assert!(matches!(refused, Err(FinishError::WrongDigest { .. })), "{refused:?}");
+                assert!(uploads.cancel(&id).await.unwrap());
+            }
+            holds(repositories, &bytes, algorithm).await;
         }
     }
 }
