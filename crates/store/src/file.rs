@@ -86,9 +86,16 @@ fn replace(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Removes a directory and all that is in it; it is no error if there is none.
 pub(crate) async fn remove_directory(path: PathBuf) -> io::Result<()> {
-    blocking(move || match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+    blocking(move || {
+        // Somebody may write into it at the same time, but not for long.
+        for _ in 0..3 {
+            match std::fs::remove_dir_all(&path) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                removed => return removed,
+            }
+        }
+        std::fs::remove_dir_all(&path)
     })
     .await
 }

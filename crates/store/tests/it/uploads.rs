@@ -17,8 +17,10 @@ use landbridge_store::{
 
 const LIMIT: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Below what lies in a record, above it, and more than one part with something over.
-const SIZES: [usize; 3] = [1000, 300_000, (8 << 20) + 5];
+/// Below what lies in a record, above it, and more than one part of a directory's.
+const SIZES: [usize; 3] = [1000, 300_000, (1 << 20) + 5];
+/// More than one part of a cloud's.
+const LARGE: usize = (8 << 20) + 5;
 
 pub(crate) async fn every_promise(repositories: &Repositories) {
     let uploads = repositories.uploads();
@@ -107,7 +109,7 @@ async fn sessions_are_known_until_they_end(uploads: &Uploads) {
 
 async fn one_chunk_becomes_an_object(repositories: &Repositories) {
     let uploads = repositories.uploads();
-    for size in [0, 1, SIZES[0], SIZES[1], SIZES[2]] {
+    for size in [0, 1, SIZES[0], SIZES[1], SIZES[2], LARGE] {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let bytes = content(20, size);
             let digest = Digest::of(algorithm, &bytes);
@@ -127,10 +129,10 @@ async fn one_chunk_becomes_an_object(repositories: &Repositories) {
 
 async fn several_chunks_become_an_object(repositories: &Repositories) {
     let uploads = repositories.uploads();
-    let bytes = content(30, SIZES[2]);
+    let bytes = content(30, LARGE + SIZES[2]);
     let id = begin(uploads).await;
     let mut offset = 0;
-    for size in [SIZES[0], SIZES[1], 1, 9 << 20, usize::MAX] {
+    for size in [SIZES[0], SIZES[1], 1, SIZES[2], usize::MAX] {
         let end = bytes.len().min(offset + size.min(bytes.len()));
         assert_eq!(append(uploads, &id, &bytes.slice(offset..end)).await, end as u64);
         offset = end;
@@ -240,7 +242,7 @@ async fn of_many_writers_one_wins(repositories: &Repositories) {
 
 async fn what_arrived_before_a_break_counts(repositories: &Repositories) {
     let uploads = repositories.uploads();
-    for size in SIZES {
+    for size in SIZES.into_iter().chain([2 * LARGE]) {
         let bytes = content(70, size);
         let middle = size / 2;
         let id = begin(uploads).await;
