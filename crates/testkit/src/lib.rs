@@ -1,8 +1,8 @@
 //! Real servers, real clients and small real images for Landbridge's tests.
 //!
 //! Why: what a registry client does with an answer is decided by the client, not by a specification; a test that lets
-//! the client itself pull is the only one that can fail for the right reason. So nothing here imitates: the registry
-//! is Debian's `docker-registry`, the clients are the distribution's own packages.
+//! the client itself pull is the only one that can fail for the right reason. So nothing here imitates: the registries
+//! are Debian's `docker-registry` and Landbridge's own origin, the clients are the distribution's own packages.
 //!
 //! Invariant: everything runs in a private temporary directory, speaks to loopback only, has a deadline, and is gone
 //! when its value is dropped. A program that is not installed is an error, never a skipped test.
@@ -15,6 +15,7 @@ mod hello;
 pub mod http;
 pub mod image;
 mod layout;
+mod origin;
 mod podman;
 mod process;
 mod program;
@@ -28,6 +29,7 @@ pub use containerd::Containerd;
 pub use dockerd::Dockerd;
 pub use forwarder::{Fault, Forwarder};
 pub use layout::Layout;
+pub use origin::Origin;
 pub use podman::Podman;
 pub use process::{Finished, Server, Signal, run};
 pub use pulled::{Layers, Platforms, Pulled};

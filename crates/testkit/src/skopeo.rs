@@ -38,6 +38,17 @@ impl Skopeo {
         registry: &DockerRegistry,
         name: &str,
     ) -> Result<()> {
+        self.push_to(manifest, images, &registry.reference(name), registry.login())
+    }
+
+    /// As [`Skopeo::push`], to any registry: `reference` is `HOST:PORT/NAME:TAG`.
+    pub fn push_to(
+        &self,
+        manifest: &Blob,
+        images: &[&Image],
+        reference: &str,
+        login: Option<Login>,
+    ) -> Result<()> {
         // Of skopeo's directories, only this one also takes Docker's media types.
         let folder = tempfile::tempdir_in(self.home.path())?;
         fs::write(folder.path().join("version"), "Directory Transport Version: 1.1\n")?;
@@ -52,13 +63,13 @@ impl Skopeo {
             }
         }
         let mut command = self.copy()?;
-        if let Some(Login { user, password }) = registry.login() {
+        if let Some(Login { user, password }) = login {
             command.arg(format!("--dest-creds={user}:{password}"));
         }
         command
             .args(["--all", "--preserve-digests", "--dest-tls-verify=false"])
             .arg(format!("dir:{}", folder.path().display()))
-            .arg(format!("docker://{}", registry.reference(name)));
+            .arg(format!("docker://{reference}"));
         run(&mut command, LIMIT)?;
         Ok(())
     }

@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("packages", &["core", "store", "sign"]),
     ("migrate", &["core", "store", "registry", "sign"]),
     ("usage", &["core", "store"]),
-    ("testkit", &["core"]),
+    ("testkit", &["core", "store", "origin"]),
 ];
 /// Uses everything, and is used by nobody.
 const ROOF: &str = "landbridge";
