@@ -7,6 +7,7 @@
 
 mod blobs;
 mod broken;
+mod clients;
 mod content;
 mod data;
 mod deletions;
