@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
+use http::HeaderMap;
+use http::header::EXPECT;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -42,12 +44,15 @@ pub(crate) struct RequestBody {
     incoming: Incoming,
     limit: Duration,
     stall: Stall,
+    /// The client waits to be asked for it.
+    is_unasked: bool,
 }
 
 impl RequestBody {
     /// A body of which something must come within `stall`, again and again.
-    pub(crate) fn new(incoming: Incoming, stall: Duration) -> Self {
-        Self { incoming, limit: stall, stall: Stall::new(stall) }
+    pub(crate) fn new(incoming: Incoming, headers: &HeaderMap, stall: Duration) -> Self {
+        let is_unasked = headers.contains_key(EXPECT);
+        Self { incoming, limit: stall, stall: Stall::new(stall), is_unasked }
     }
 
     /// How many bytes are still to come, if the client announced it.
@@ -77,8 +82,11 @@ impl RequestBody {
         Ok(bytes.into())
     }
 
-    /// Throws away what nobody read.
+    /// Throws away what nobody read. A body that the client was not asked for is not asked for here.
     pub(crate) async fn discard(mut self) {
+        if self.is_unasked {
+            return;
+        }
         let mut left = MOST_UNWANTED_BYTES;
         let discarding = async {
             while let Some(Ok(piece)) = self.next().await {
@@ -100,6 +108,7 @@ impl Stream for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.is_unasked = false;
         loop {
             match Pin::new(&mut self.incoming).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {

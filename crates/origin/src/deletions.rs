@@ -44,7 +44,8 @@ pub(crate) async fn manifest(
 }
 
 /// Tags go first, so that a crash leaves none that points at nothing; and again after the link, for
-/// a push that names the manifest in the same moment.
+/// a push that names the manifest in the same moment. One that has linked it again by then keeps
+/// its tag: it looks for the link after it has set the tag, and here it is the other way round.
 async fn delete_manifest(
     registry: &Registry,
     repository: &RepositoryName,
@@ -54,21 +55,29 @@ async fn delete_manifest(
     let Some(link) = repositories.manifest(repository, digest).await? else {
         return Err(manifests::unknown());
     };
-    delete_tags_of(registry, repository, digest).await?;
+    for tag in tags_of(registry, repository, digest).await? {
+        repositories.delete_tag(repository, &tag).await?;
+    }
     repositories.unlink_manifest(repository, digest).await?;
     if let Some(subject) = link.subject {
         repositories.delete_referrer(repository, &subject, digest).await?;
     }
-    delete_tags_of(registry, repository, digest).await?;
+    for tag in tags_of(registry, repository, digest).await? {
+        if repositories.manifest(repository, digest).await?.is_none() {
+            repositories.delete_tag(repository, &tag).await?;
+        }
+    }
     Ok(())
 }
 
-async fn delete_tags_of(
+/// The tags that point at a manifest.
+async fn tags_of(
     registry: &Registry,
     repository: &RepositoryName,
     digest: &Digest,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Tag>, StoreError> {
     let repositories = &registry.repositories;
+    let mut pointing = Vec::new();
     let mut tags = repositories.tags(repository).try_chunks(READ_TOGETHER);
     while let Some(listed) = tags.try_next().await.map_err(|error| error.1)? {
         let looks = listed.into_iter().map(|listed| {
@@ -79,11 +88,9 @@ async fn delete_tags_of(
             }
             .boxed()
         });
-        for tag in look_up(looks.collect()).await?.into_iter().flatten() {
-            repositories.delete_tag(repository, &tag).await?;
-        }
+        pointing.extend(look_up(looks.collect()).await?.into_iter().flatten());
     }
-    Ok(())
+    Ok(pointing)
 }
 
 /// `DELETE /v2/<name>/blobs/<digest>`

@@ -31,6 +31,9 @@ use crate::registry::{self, About, Registry, look_up};
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
+/// How often a manifest is linked again that is deleted while it is tagged.
+const TAG_ATTEMPTS: usize = 5;
+
 /// A push of a manifest.
 #[derive(Debug)]
 pub(crate) struct Push<'a> {
@@ -98,10 +101,7 @@ async fn store(
     let source = futures::stream::iter([Ok::<_, StoreError>(bytes)]);
     registry.bucket().put_object(digest, *size, &manifest.media_type, source).await?;
     let is_new = repositories.manifest(repository, digest).await?.is_none();
-    repositories.link_manifest(repository, digest, &candidate.link()).await?;
-    if let Some(subject) = candidate.subject() {
-        repositories.put_referrer(repository, &subject, &candidate.referrer()).await?;
-    }
+    link(registry, repository, candidate).await?;
     // A lease that was good a moment ago holds; one that may have run out is renewed.
     let look = if began.elapsed() < registry.grace / 4 { Look::Links } else { Look::Lease };
     let mut gone = missing(registry, repository, &required, look).await?;
@@ -110,6 +110,19 @@ async fn store(
         withdraw(registry, repository, candidate).await?;
     }
     refuse_lacking(&gone)
+}
+
+async fn link(
+    registry: &Registry,
+    repository: &RepositoryName,
+    candidate: &Candidate,
+) -> Result<(), StoreError> {
+    let repositories = &registry.repositories;
+    repositories.link_manifest(repository, &candidate.digest, &candidate.link()).await?;
+    if let Some(subject) = candidate.subject() {
+        repositories.put_referrer(repository, &subject, &candidate.referrer()).await?;
+    }
+    Ok(())
 }
 
 /// How thoroughly references are looked at.
@@ -192,7 +205,8 @@ async fn withdraw(
 }
 
 /// Names a stored manifest. Whoever deletes it meanwhile removes its link first and then looks for
-/// tags; here it is the other way round, so that one of the two sees the other.
+/// tags; here it is the other way round, so that one of the two sees the other. Then the push, which
+/// is not yet acknowledged, comes after the deletion: it links the manifest again.
 async fn set_tag(
     registry: &Registry,
     repository: &RepositoryName,
@@ -200,21 +214,21 @@ async fn set_tag(
     candidate: &Candidate,
 ) -> Result<(), Failure> {
     let repositories = &registry.repositories;
-    let link = TagLink {
+    let target = TagLink {
         digest: candidate.digest,
         media_type: candidate.manifest.media_type.clone(),
         size: candidate.size,
         pushed: Timestamp::now(),
     };
-    repositories.put_tag(repository, tag, &link).await?;
-    if repositories.manifest(repository, &candidate.digest).await?.is_some() {
-        return Ok(());
+    for _ in 0..TAG_ATTEMPTS {
+        repositories.put_tag(repository, tag, &target).await?;
+        if repositories.manifest(repository, &candidate.digest).await?.is_some() {
+            return Ok(());
+        }
+        link(registry, repository, candidate).await?;
     }
-    let current = repositories.tag(repository, tag).await?;
-    if current.is_some_and(|current| current.digest == candidate.digest) {
-        repositories.delete_tag(repository, tag).await?;
-    }
-    Err(Failure::new(Code::ManifestUnknown, "the manifest was deleted while it was pushed"))
+    // The last link may stay; the tag is whoever's set it last.
+    Err(Failure::new(Code::Unavailable, "the manifest is being deleted again and again"))
 }
 
 fn tell(

@@ -42,7 +42,7 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = RequestBody::new(body, registry.stall);
+    let body = RequestBody::new(body, &head.headers, registry.stall);
     if head.method == Method::HEAD {
         return carry_out(&registry, peer, &head, body).await.into_head();
     }

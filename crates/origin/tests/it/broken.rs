@@ -66,6 +66,27 @@ fn a_blob_that_breaks_off_is_not_there() {
 }
 
 #[test]
+fn who_asks_before_sending_is_refused_without_sending() {
+    let served = Served::start(Store::Memory);
+    let upload = served.begin("a").replace("/v2/a/", "/v2/b/");
+    let headers = [("content-length", "1000000"), ("expect", "100-continue")];
+    let mut wire = served.connect();
+    wire.send(&request("PATCH", &upload, &headers, b"")).unwrap();
+    let answer = wire.answer("PATCH").unwrap().unwrap();
+    assert_eq!((answer.status, answer.error_code().as_deref()), (404, Some("BLOB_UPLOAD_UNKNOWN")));
+}
+
+#[test]
+fn who_is_refused_while_sending_much_reads_why() {
+    let served = Served::start(Store::Memory);
+    let upload = served.begin("a");
+    let body = bytes(3, 3 << 20);
+    let range = [("content-range", "7-3145734")];
+    let refused = served.ask("PATCH", &upload, &range, &body);
+    assert_eq!((refused.status, refused.header("range")), (416, Some("0-0")), "{refused}");
+}
+
+#[test]
 fn whoever_sends_nothing_is_cut_off() {
     let served = Served::start_with(Store::Memory, |settings| {
         settings.connections.head = Duration::from_millis(200);

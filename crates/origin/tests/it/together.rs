@@ -72,3 +72,29 @@ fn many_clients_push_the_same_image_at_once_and_all_succeed() {
         assert_eq!(tags["tags"].as_array().unwrap().len(), 8);
     });
 }
+
+#[test]
+fn a_manifest_that_is_pushed_and_deleted_at_once_leaves_no_tag_without_it() {
+    everywhere(|served| {
+        let other = served.another();
+        let manifest = encode(&image(served, "a", 4));
+        let target = format!("/v2/a/manifests/{}", Digest::sha256_of(&manifest));
+        for round in 0..25 {
+            let first = format!("v{round}");
+            let second = format!("w{round}");
+            let pushed = std::thread::scope(|scope| {
+                let push = |tag: String| served.push("a", &tag, OCI_MANIFEST, &manifest).status;
+                let one = scope.spawn(move || push(first));
+                let two = scope.spawn(move || push(second));
+                let gone = scope.spawn(|| ask(other, "DELETE", &target, &[], b"").status);
+                assert!([202, 404].contains(&gone.join().unwrap()));
+                [one.join().unwrap(), two.join().unwrap()]
+            });
+            assert_eq!(pushed, [201, 201]);
+            let is_linked = served.head(&target).status == 200;
+            let tags = served.get("/v2/a/tags/list").json().unwrap();
+            let is_named = tags["tags"].as_array().is_some_and(|tags| !tags.is_empty());
+            assert!(is_linked || !is_named, "{tags} point at nothing");
+        }
+    });
+}
