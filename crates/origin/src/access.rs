@@ -3,10 +3,14 @@
 //! Asked once for each request, before anything is looked up, so that a refusal cannot tell whether
 //! a repository exists.
 
+mod pattern;
+
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue};
 use landbridge_core::oci_error::OciError;
+
+pub use self::pattern::{PatternError, RepositoryPattern, TextPattern};
 
 /// The rules of access.
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@ mod candidate;
 mod deletions;
 mod events;
 mod failure;
+pub mod gc;
 mod lists;
 mod manifests;
 mod origin;
@@ -27,6 +28,6 @@ pub mod settings;
 mod stall;
 mod uploads;
 
-pub use access::Access;
+pub use access::{Access, PatternError, RepositoryPattern, TextPattern};
 pub use events::Events;
 pub use origin::{Origin, StartError};
