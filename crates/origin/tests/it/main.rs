@@ -12,6 +12,7 @@ mod content;
 mod data;
 mod deletions;
 mod empty;
+mod garbage;
 mod manifests;
 mod referrers;
 mod refusals;
