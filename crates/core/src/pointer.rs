@@ -121,6 +121,11 @@ impl PublicKey {
     pub fn id(&self) -> &str {
         &self.id
     }
+
+    /// The key itself (RFC 8032).
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.key.to_bytes()
+    }
 }
 
 /// Why a text is not a public key.

@@ -1,11 +1,13 @@
 //! The door for making signatures.
 //!
 //! [`LocalKey`] is an Ed25519 key in a file: enough for a project that signs on one machine, and
-//! for trying things out. What it signs is a DSSE envelope around a pointer.
+//! for trying things out. What it signs is a DSSE envelope around a pointer, or a JSON web token;
+//! neither can be taken for the other.
 //!
 //! Invariant: a secret never leaves this crate but into the key's own file, and is never printed.
 //!
-//! DSSE: <https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md>
+//! DSSE: <https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md>; JSON web tokens:
+//! <https://www.rfc-editor.org/rfc/rfc7519>, their Ed25519: <https://www.rfc-editor.org/rfc/rfc8037>.
 
 use std::fmt;
 use std::fs::{self, File, Permissions};
@@ -14,7 +16,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
 use ed25519_dalek::pkcs8::spki::EncodePublicKey as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
@@ -127,6 +129,22 @@ impl LocalKey {
         serde_json::to_vec(&envelope).unwrap_or_default()
     }
 
+    /// A JSON web token with these claims, a JSON object. Its header names the algorithm (`EdDSA`)
+    /// and the key by [`PublicKey::id`].
+    ///
+    /// What is signed are two texts in base64 with a dot between, which never begin as a DSSE
+    /// envelope's do: so no claims make a signature that is good for a pointer.
+    pub fn sign_token(&self, claims: &[u8]) -> String {
+        let header = format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"JWT"}}"#, self.public.id());
+        let mut token = BASE64_URL.encode(header);
+        token.push('.');
+        BASE64_URL.encode_string(claims, &mut token);
+        let signature = self.secret.sign(token.as_bytes());
+        token.push('.');
+        BASE64_URL.encode_string(signature.to_bytes(), &mut token);
+        token
+    }
+
     fn new(secret: SigningKey) -> Option<Self> {
         let public = PublicKey::new(secret.verifying_key()).ok()?;
         Some(Self { secret, public })
@@ -205,6 +223,22 @@ mod tests {
         assert_eq!(again.public().id(), key.public().id());
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no draft is left");
+    }
+
+    #[test]
+    fn a_token_is_signed_over_its_header_and_claims() {
+        let key = LocalKey::generate().unwrap();
+        let token = key.sign_token(br#"{"sub":"a"}"#);
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let signature = BASE64_URL.decode(signature).unwrap();
+        let signature = ed25519_dalek::Signature::from_slice(&signature).unwrap();
+        key.secret.verifying_key().verify_strict(signed.as_bytes(), &signature).unwrap();
+        let (header, claims) = signed.split_once('.').unwrap();
+        assert_eq!(BASE64_URL.decode(claims).unwrap(), br#"{"sub":"a"}"#);
+        let header: serde_json::Value =
+            serde_json::from_slice(&BASE64_URL.decode(header).unwrap()).unwrap();
+        assert_eq!(header["alg"], "EdDSA");
+        assert_eq!(header["kid"], key.public().id());
     }
 
     #[test]
