@@ -8,14 +8,13 @@
 //! In minute mode the threads count instead, and the writer writes each finished minute.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use landbridge_core::record::AccessRecord;
+use landbridge_store::RotatingFile;
 use tokio::sync::Notify;
 
 use crate::settings::{RecordMode, RecordSettings};
@@ -38,7 +37,7 @@ pub(crate) struct RecordLog {
     mode: RecordMode,
     shards: Box<[Mutex<Shard>]>,
     dropped: AtomicU64,
-    file: Mutex<RotatingFile>,
+    file: Mutex<Option<RotatingFile>>,
     enough: Notify,
 }
 
@@ -65,8 +64,11 @@ impl RecordLog {
     /// Opens the log's file for appending, with one buffer for each of `threads`.
     pub(crate) fn open(settings: &RecordSettings, threads: usize) -> io::Result<Self> {
         let file = match settings.mode {
-            RecordMode::Off => RotatingFile::nowhere(),
-            RecordMode::Each | RecordMode::Minute => RotatingFile::open(settings)?,
+            RecordMode::Off => None,
+            RecordMode::Each | RecordMode::Minute => {
+                let RecordSettings { directory, rotate_bytes, keep_files, .. } = settings;
+                Some(RotatingFile::open(directory, "access.jsonl", *rotate_bytes, *keep_files)?)
+            }
         };
         Ok(Self {
             mode: settings.mode,
@@ -143,7 +145,9 @@ impl RecordLog {
                 let spare = std::mem::take(&mut shard.spare);
                 std::mem::replace(&mut shard.lines, spare)
             };
-            if let Err(error) = file.append(&lines) {
+            if let Some(file) = &mut *file
+                && let Err(error) = file.append(&lines)
+            {
                 let lost = lines.split(|byte| *byte == b'\n').count() as u64 - 1;
                 self.dropped.fetch_add(lost, Ordering::Relaxed);
                 return Err(error);
@@ -225,68 +229,10 @@ impl ClockText {
     }
 }
 
-/// A file that makes room for a new one when it has grown.
-#[derive(Debug)]
-struct RotatingFile {
-    file: Option<File>,
-    path: PathBuf,
-    size: u64,
-    rotate_bytes: u64,
-    keep_files: usize,
-}
-
-impl RotatingFile {
-    fn nowhere() -> Self {
-        Self { file: None, path: PathBuf::new(), size: 0, rotate_bytes: u64::MAX, keep_files: 0 }
-    }
-
-    fn open(settings: &RecordSettings) -> io::Result<Self> {
-        std::fs::create_dir_all(&settings.directory)?;
-        let path = settings.directory.join("access.jsonl");
-        let (file, size) = append(&path)?;
-        let RecordSettings { rotate_bytes, keep_files, .. } = *settings;
-        Ok(Self { file: Some(file), path, size, rotate_bytes, keep_files })
-    }
-
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.size >= self.rotate_bytes {
-            self.rotate()?;
-        }
-        if let Some(file) = &mut self.file {
-            file.write_all(lines)?;
-            self.size += lines.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// `access.jsonl` becomes `access.jsonl.1`, and so on; the oldest goes.
-    fn rotate(&mut self) -> io::Result<()> {
-        let numbered = |n: usize| self.path.with_extension(format!("jsonl.{n}"));
-        for n in (1..self.keep_files).rev() {
-            match std::fs::rename(numbered(n), numbered(n + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-        }
-        if self.keep_files == 0 {
-            std::fs::remove_file(&self.path)?;
-        } else {
-            std::fs::rename(&self.path, numbered(1))?;
-        }
-        let (file, size) = append(&self.path)?;
-        (self.file, self.size) = (Some(file), size);
-        Ok(())
-    }
-}
-
-fn append(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
-    let size = file.metadata()?.len();
-    Ok((file, size))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use landbridge_core::record::StoredRecord;
 
     use super::*;

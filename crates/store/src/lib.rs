@@ -23,6 +23,7 @@ mod open;
 pub mod publish;
 pub mod read;
 mod repositories;
+mod rotating;
 mod uploads;
 mod write;
 
@@ -40,6 +41,7 @@ pub use leases::{
 };
 pub use mirrors::MirrorState;
 pub use repositories::{Creation, Listed, ManifestLink, Page, Repositories, TagLink};
+pub use rotating::RotatingFile;
 pub use uploads::{
     AppendError, Chunk, FinishError, UnknownUpload, UploadId, UploadStatus, Uploads,
 };
