@@ -16,6 +16,7 @@ use tracing::{debug, error, warn};
 use crate::access::Refused;
 use crate::answer::Answer;
 use crate::body::BodyError;
+use crate::limits::{TooMany, TooMuch};
 use crate::uploads::Session;
 
 /// Seconds after which a client may ask again for what was not to be had.
@@ -33,6 +34,8 @@ pub(crate) enum Failure {
     },
     /// The caller may not.
     Access(Refused),
+    /// The client asks for too much.
+    TooMany(TooMany),
     /// A range that begins beyond the object's end.
     BeyondEnd {
         /// The object's size in bytes.
@@ -110,6 +113,14 @@ impl Failure {
                 Some(challenge) => answer(&error).header(WWW_AUTHENTICATE, challenge),
                 None => answer(&error),
             },
+            Self::TooMany(TooMany { retry_after_seconds, what }) => {
+                let text = match what {
+                    TooMuch::Requests => "too many requests: ask again later",
+                    TooMuch::Uploads => "too many uploads at once: wait until one has ended",
+                };
+                answer(&OciError::new(Code::TooManyRequests, text))
+                    .header(RETRY_AFTER, retry_after_seconds.into())
+            }
             Self::BeyondEnd { size } => {
                 let text = "the range lies beyond the end of the object";
                 answer(&OciError::new(Code::RangeInvalid, text))
@@ -210,6 +221,12 @@ impl From<Refusal> for Failure {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         Self::Access(refused)
+    }
+}
+
+impl From<TooMany> for Failure {
+    fn from(over: TooMany) -> Self {
+        Self::TooMany(over)
     }
 }
 

@@ -7,15 +7,16 @@
 //! Invariant: every answer outside of 2xx and 3xx is the specification's JSON error, and what it
 //! says holds nothing that only the operator may know.
 
-mod access;
+pub mod access;
 mod answer;
 mod blobs;
 mod body;
 mod candidate;
 mod deletions;
-mod events;
+pub mod events;
 mod failure;
 pub mod gc;
+pub mod limits;
 mod lists;
 mod manifests;
 mod origin;

@@ -3,12 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use landbridge_store::{Repositories, StoreError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::events::Events;
+use crate::limits::Limits;
 use crate::registry::Registry;
 use crate::server::{self, Server};
 use crate::settings::Settings;
@@ -43,13 +46,15 @@ pub struct Origin {
     address: SocketAddr,
     stop: CancellationToken,
     server: JoinHandle<()>,
+    events: Events,
+    drain: Duration,
 }
 
 impl Origin {
     /// Binds the listener, probes the bucket, and answers, on the runtime of the caller.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let address = settings.address;
-        if settings.access.is_open() && !address.ip().is_loopback() {
+        if !settings.access.may_listen_on(address.ip()) {
             return Err(StartError::Open { address });
         }
         let bind = |source| StartError::Bind { address, source };
@@ -58,7 +63,10 @@ impl Origin {
         let registry = Registry {
             repositories: Repositories::open(settings.bucket).await?,
             access: settings.access,
-            events: settings.events,
+            events: settings.events.clone(),
+            limits: Limits::new(settings.limits),
+            clients: settings.clients,
+            writes: settings.writes,
             rules: settings.pushes,
             grace: settings.grace,
             stall: settings.connections.stall,
@@ -71,7 +79,8 @@ impl Origin {
             stop: stop.clone(),
             pushes: TaskTracker::new(),
         };
-        Ok(Self { address, stop, server: tokio::spawn(server.run(listener)) })
+        let server = tokio::spawn(server.run(listener));
+        Ok(Self { address, stop, server, events: settings.events, drain: settings.drain })
     }
 
     /// Where it listens.
@@ -80,10 +89,11 @@ impl Origin {
     }
 
     /// Stops accepting, lets requests that are under way end within the time that the settings
-    /// give them, and returns when the listener is closed.
+    /// give them, then tells what has happened to whoever is told, within the same time again.
     pub async fn stop(self) {
         self.stop.cancel();
         // A listener that panicked has ended too; its panic was printed.
         let _ = self.server.await;
+        self.events.close(self.drain).await;
     }
 }

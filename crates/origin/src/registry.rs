@@ -12,7 +12,8 @@ use landbridge_store::{Bucket, Leases, Presence, Repositories, StoreError, Uploa
 use crate::access::{Access, Caller};
 use crate::events::{Event, EventAction, Events};
 use crate::failure::Failure;
-use crate::settings::PushRules;
+use crate::limits::Limits;
+use crate::settings::{ClientSettings, PushRules, Writes};
 
 /// An origin without its listener.
 #[derive(Debug)]
@@ -23,6 +24,12 @@ pub(crate) struct Registry {
     pub(crate) access: Access,
     /// Who is told.
     pub(crate) events: Events,
+    /// How much one client may ask for.
+    pub(crate) limits: Limits,
+    /// How a client's address is found.
+    pub(crate) clients: ClientSettings,
+    /// Whether anything may be written.
+    pub(crate) writes: Writes,
     /// What may be pushed.
     pub(crate) rules: PushRules,
     /// How long a blob that was reported present is kept at least.
@@ -65,14 +72,14 @@ impl Registry {
 
     /// Tells whoever listens.
     pub(crate) fn tell(&self, caller: &Caller, action: EventAction, about: About<'_>) {
-        self.events.tell(Event {
+        self.events.tell(&Event {
             action,
             repository: about.repository.clone(),
             digest: about.digest,
             tag: about.tag.cloned(),
             media_type: about.media_type.map(str::to_owned),
             size_bytes: about.size_bytes,
-            actor: caller.name.clone(),
+            actor: caller.actor(),
             at: Timestamp::now(),
         });
     }

@@ -6,22 +6,27 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use landbridge_core::client_address::client_address;
 use landbridge_core::oci_error::Code;
 use landbridge_core::request::push::{self, Operation, UploadStep};
 use landbridge_core::request::{self, Request as Read};
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Action, Asked, Caller};
+use crate::access::{Action, Asked, Caller, MAX_FORM_BYTES, TOKEN_PATH, TokenAnswer, TokenRequest};
 use crate::answer::{Answer, Body};
 use crate::body::RequestBody;
 use crate::failure::Failure;
 use crate::registry::{Registry, repository, tag};
+use crate::settings::{ClientSettings, Writes};
 use crate::uploads::Session;
 use crate::{blobs, deletions, lists, manifests, pushes, referrers, uploads};
 
@@ -77,12 +82,29 @@ fn dispatch<'a>(
     body: &'a mut RequestBody,
 ) -> BoxFuture<'a, Result<Answer, Failure>> {
     async move {
+        let client = client_of(registry, peer, head);
+        registry.limits.admit(client)?;
+        if head.uri.path() == TOKEN_PATH
+            && let Some(answer) = token(registry, head, body).await
+        {
+            return Ok(answer);
+        }
         let operation = push::parse(head.method.as_str(), head.uri.path(), head.uri.query())?;
-        let asked = Asked { headers: &head.headers, peer };
-        let caller = match action(&operation) {
-            Some(action) => registry.access.decide(&asked, action).await?,
-            None => return Err(Failure::new(Code::NotFound, "there is no such page")),
+        let action =
+            action(&operation).ok_or(Failure::new(Code::NotFound, "there is no such page"))?;
+        let authority = head.uri.authority().map(Authority::as_str);
+        let asked = Asked { headers: &head.headers, authority, now: SystemTime::now() };
+        let caller = registry.access.decide(&asked, action).await?;
+        let changes = match action {
+            Action::Ping | Action::Catalog | Action::Pull(_) => false,
+            Action::Push(_) | Action::Delete(_) => true,
         };
+        if changes && registry.writes == Writes::Refused {
+            let text = "this registry is read-only now: it takes neither pushes nor deletions";
+            return Err(Failure::new(Code::Unsupported, text));
+        }
+        let is_upload = changes && !body.is_empty();
+        let _turn = is_upload.then(|| registry.limits.begin_upload(client)).transpose()?;
         match operation {
             Operation::Read(request) => read(registry, &caller, head, request).await,
             Operation::StartUpload { repository: name, start } => {
@@ -140,6 +162,39 @@ async fn read(
         Read::Catalog { page } => lists::catalog(registry, caller, &page).await,
         Read::Page { .. } => Err(Failure::new(Code::NotFound, "there is no such page")),
     }
+}
+
+/// The client's address, as far as it is told by whom we trust.
+fn client_of(registry: &Registry, peer: IpAddr, head: &Parts) -> IpAddr {
+    let ClientSettings { trusted_proxies, forwarded_header } = &registry.clients;
+    let lines = head.headers.get_all(forwarded_header.name());
+    // Collected, since the lines are read from the last to the first.
+    let lines: Vec<_> = lines.iter().map(HeaderValue::as_bytes).collect();
+    client_address(peer, *forwarded_header, lines, trusted_proxies)
+}
+
+/// The answer of the token endpoint; `None` if there is none, or not for this method.
+async fn token(registry: &Registry, head: &Parts, body: &mut RequestBody) -> Option<Answer> {
+    let is_post = head.method == Method::POST;
+    if !is_post && head.method != Method::GET {
+        return None;
+    }
+    let Ok(sent) = body.collect(MAX_FORM_BYTES).await else {
+        let text = "the form is larger than 64 KiB or did not come in whole";
+        return Some(Failure::new(Code::BodyTooLarge, text).into_answer());
+    };
+    let query = head.uri.query().unwrap_or_default();
+    let form = if is_post { &*sent } else { query.as_bytes() };
+    let request = TokenRequest { form, is_post, headers: &head.headers };
+    let TokenAnswer { status, challenge, body } =
+        registry.access.answer_token(request, SystemTime::now()).await?;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let answer = Answer::json(status, "application/json", body)
+        .header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(match challenge {
+        Some(challenge) => answer.header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
+        None => answer,
+    })
 }
 
 /// What must be allowed for an operation; `None` for what is no part of a registry.

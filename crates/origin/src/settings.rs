@@ -6,10 +6,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_store::Bucket;
 
 use crate::access::Access;
 use crate::events::Events;
+use crate::limits::LimitSettings;
 
 /// How long a blob that was reported present is kept at least, where nothing else was configured.
 pub const DEFAULT_GRACE: Duration = Duration::from_hours(24);
@@ -32,8 +34,33 @@ pub struct Settings {
     pub grace: Duration,
     /// Who may do what.
     pub access: Access,
+    /// How much one client may ask for.
+    pub limits: LimitSettings,
+    /// How a client's address is found.
+    pub clients: ClientSettings,
+    /// Whether anything may be written.
+    pub writes: Writes,
     /// Who is told of pushes and deletions.
     pub events: Events,
+}
+
+/// How a client's address is found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientSettings {
+    /// Who may name it.
+    pub trusted_proxies: TrustedProxies,
+    /// The header in which they do.
+    pub forwarded_header: ForwardedHeader,
+}
+
+/// Whether anything may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writes {
+    /// By whom the access rules allow it.
+    #[default]
+    Taken,
+    /// By nobody: pushes and deletions are refused, whoever asks, and reads are answered.
+    Refused,
 }
 
 impl Settings {
@@ -47,6 +74,9 @@ impl Settings {
             pushes: PushRules::default(),
             grace: DEFAULT_GRACE,
             access: Access::Open,
+            limits: LimitSettings::default(),
+            clients: ClientSettings::default(),
+            writes: Writes::Taken,
             events: Events::none(),
         }
     }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test whose means fail has failed")]
 
+mod access;
 mod blobs;
 mod broken;
 mod clients;

@@ -29,7 +29,7 @@ pub(crate) const STORES: [Store; 3] = [Store::Memory, Store::Directory, Store::S
 pub(crate) struct Served {
     pub(crate) bucket: Bucket,
     origin: Option<Origin>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) runtime: Runtime,
     _directory: tempfile::TempDir,
 }
