@@ -35,8 +35,9 @@ pub struct Collection {
     pub upload_expiry: Duration,
     /// Names that may go.
     pub retention: Retention,
-    /// Objects that others rely on, each with all that it needs: published generations, promotion
-    /// manifests. They are kept whatever the registry's own names say.
+    /// Objects that others rely on, each with all that it needs, such as those of promotion
+    /// manifests. They are kept whatever the registry's own names say, as is everything that the
+    /// bucket's own generations list.
     pub kept: HashSet<Digest>,
     /// A collector that was silent for this long is taken for dead.
     pub stale_after: Duration,

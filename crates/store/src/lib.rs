@@ -21,6 +21,7 @@ mod leases;
 mod mirrors;
 mod open;
 pub mod publish;
+mod published;
 pub mod read;
 mod repositories;
 mod rotating;

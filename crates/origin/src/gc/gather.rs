@@ -3,7 +3,7 @@
 //! Every manifest is read once, however many names lead to it. What is kept of the world is
 //! digests and numbers: about 200 bytes for each object.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
@@ -37,6 +37,8 @@ pub(crate) struct Names {
     pub(crate) repositories: Vec<Repository>,
     /// What each manifest needs, by its digest; one that is not there is not in here.
     pub(crate) needs: HashMap<Digest, Needs>,
+    /// What the bucket's generations list, all of it.
+    pub(crate) published: HashSet<Digest>,
 }
 
 /// The names of one repository.
@@ -90,7 +92,8 @@ pub(crate) async fn inventory(
 
 /// All names, and what the manifests behind them need.
 pub(crate) async fn names(repositories: &Repositories) -> Result<Names, GcError> {
-    let mut found = Names::default();
+    let published = repositories.bucket().published_objects().await?;
+    let mut found = Names { published, ..Names::default() };
     let mut all = repositories.repositories();
     while let Some(name) = all.try_next().await? {
         let repository = repository(repositories, name).await?;

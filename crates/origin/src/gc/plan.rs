@@ -167,13 +167,13 @@ pub(crate) fn plan(inventory: &Inventory, collection: &Collection) -> Plan {
     plan
 }
 
-/// Everything that names lead to, but for the retired ones.
+/// Everything that names and generations lead to, but for the retired names.
 pub(crate) fn reachable(
     names: &Names,
     retired: &Retired,
     kept: &HashSet<Digest>,
 ) -> HashSet<Digest> {
-    let mut roots: Vec<Digest> = kept.iter().copied().collect();
+    let mut roots: Vec<Digest> = kept.union(&names.published).copied().collect();
     for repository in &names.repositories {
         let name = &repository.name;
         let tags = repository.tags.iter().filter(|seen| !retired.has_tag(name, &seen.tag));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use landbridge_core::Digest;
+use landbridge_core::generation::{ObjectEntry, Repository};
 use landbridge_core::media_type::{OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST};
 use landbridge_origin::gc::{Collection, Report, Retention, collect, prepare};
 use landbridge_store::Repositories;
@@ -53,6 +54,30 @@ fn what_no_name_leads_to_goes_in_two_collections_and_an_image_stays() {
         until(served, |report| report.kept.objects + report.waiting.objects == 0);
         until(served, |report| report.deleted.objects > 0);
         assert_eq!(served.get(&target).status, 404);
+    });
+}
+
+#[test]
+fn what_a_generation_lists_stays() {
+    everywhere_with(at_once, |served| {
+        let published = served.push_blob("a", &bytes(1, 100));
+        let orphan = served.push_blob("a", &bytes(2, 100));
+        let object = ObjectEntry {
+            digest: published,
+            media_type: OCI_LAYER_GZIP.to_owned(),
+            size: 100,
+        };
+        let repository = Repository {
+            manifests: Vec::new(),
+            name: "a".parse().unwrap(),
+            objects: vec![object],
+            referrers: Vec::new(),
+            tags: Vec::new(),
+        };
+        served.runtime.block_on(served.bucket.put_document(&repository)).unwrap();
+        until(served, |report| report.deleted.objects > 0);
+        assert_eq!(served.get(&format!("/v2/a/blobs/{published}")).status, 200);
+        assert_eq!(served.get(&format!("/v2/a/blobs/{orphan}")).status, 404);
     });
 }
 

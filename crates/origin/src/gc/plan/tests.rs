@@ -44,7 +44,11 @@ fn inventory(repository: Repository, needs: &[(u8, &[u8])], objects: &[(u8, i64)
     });
     Inventory {
         now: at(100),
-        names: Names { repositories: vec![repository], needs: needs.collect() },
+        names: Names {
+            repositories: vec![repository],
+            needs: needs.collect(),
+            published: HashSet::new(),
+        },
         objects: objects.iter().map(|(n, hours)| listed(*n, *hours)).collect(),
         leases: HashMap::new(),
         condemned: BTreeMap::new(),
