@@ -60,6 +60,14 @@ impl Podman {
         Ok(Pulled { digest, stored, layers: Layers::Unpacked })
     }
 
+    /// Pushes a pulled image to a reference (`HOST:PORT/NAME:TAG`) over plain HTTP. podman packs its layers anew.
+    pub fn push(&self, reference: &str, to: &str) -> Result<()> {
+        let mut push = self.command()?;
+        push.args(["push", "--quiet", "--tls-verify=false"]).arg(reference);
+        run(push.arg(format!("docker://{to}")), LIMIT)?;
+        Ok(())
+    }
+
     /// Runs a pulled image with some arguments and returns what it wrote to standard output, trimmed.
     ///
     /// The container has the host's network and only the limits that a process without privileges may set, so that it
