@@ -13,6 +13,7 @@ use landbridge_core::reference::ImageName;
 use serde::{Deserialize, Serialize};
 
 use crate::explain::{ExplainError, Question, explain};
+use crate::settings::OriginKind;
 use crate::shared::Shared;
 
 /// The admin listener's paths.
@@ -58,13 +59,12 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let world = shared.world();
     let snapshot = &world.snapshot;
     let working = world.running.health.working(Instant::now);
-    let origins = snapshot.settings.origins.iter().zip(&snapshot.catalogs).zip(&world.running.live);
-    let origins: Vec<_> = origins
-        .map(|((origin, catalog), live)| {
+    let origins: Vec<_> = (snapshot.settings.origins.iter().zip(&snapshot.catalogs))
+        .map(|(origin, catalog)| {
             let pointer = catalog.as_ref().map(|loaded| loaded.pointer.content());
             OriginReadiness {
                 name: origin.name.clone(),
-                ready: live.is_some() || pointer.is_some(),
+                ready: pointer.is_some() || matches!(origin.kind, OriginKind::Registry(_)),
                 sequence: pointer.map(|pointer| pointer.sequence),
                 expires: pointer.map(|pointer| pointer.expires.to_string()),
             }

@@ -83,8 +83,11 @@ pub(crate) async fn manifest(
     repository: &str,
     reference: ManifestReference<'_>,
 ) -> Result<FoundManifest, OciError> {
-    let published = world.catalog(site).and_then(|catalog| resolve(catalog, repository, reference));
-    let info = match published {
+    if world.snapshot.is_live(site) {
+        return live_manifest(world, site, repository, reference).await;
+    }
+    // Until a generation was read nobody knows what is published, and so what is not.
+    let info = match resolve(world.catalog(site)?, repository, reference) {
         Ok((info, _)) => info,
         Err(error) if site.live_copy.is_none() => return Err(error),
         Err(_) => return live_manifest(world, site, repository, reference).await,
@@ -351,6 +354,7 @@ pub(crate) async fn unpublished(
     repository: &str,
     digest: &Digest,
 ) -> Result<(Vec<CopyId>, u64), OciError> {
+    world.catalog(site)?;
     let holds = |copy| {
         let reader = world.running.reader(copy);
         world.running.presence.holds(copy, reader, repository, digest)

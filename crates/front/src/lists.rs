@@ -147,17 +147,34 @@ pub(crate) fn join_referrers(
 ) -> Result<Answer, OciError> {
     let index = parse(index)?;
     let live = index.get("manifests").and_then(Value::as_array).into_iter().flatten();
-    let mut all: BTreeMap<String, Value> = live
-        .filter_map(|entry| Some((field(entry, "digest")?.to_owned(), entry.clone())))
+    let mut all: BTreeMap<String, Joined<'_>> = live
+        .filter_map(|entry| Some((field(entry, "digest")?.to_owned(), Joined::Live(entry))))
         .collect();
     for entry in published_referrers(view, subject) {
-        all.insert(entry.digest.to_string(), serde_json::to_value(&entry).unwrap_or_default());
+        all.insert(entry.digest.to_string(), Joined::Published(entry));
     }
     let manifests = all
         .into_values()
-        .filter(|entry| artifact_type.is_none() || field(entry, "artifactType") == artifact_type)
+        .filter(|entry| artifact_type.is_none() || entry.artifact_type() == artifact_type)
         .collect();
     Ok(index_of(manifests, artifact_type))
+}
+
+/// A referrer as the generation or the registry lists it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Joined<'a> {
+    Published(ReferrerDescriptor<'a>),
+    Live(&'a Value),
+}
+
+impl Joined<'_> {
+    fn artifact_type(&self) -> Option<&str> {
+        match self {
+            Self::Published(entry) => entry.artifact_type,
+            Self::Live(entry) => field(entry, "artifactType"),
+        }
+    }
 }
 
 fn parse(index: &[u8]) -> Result<Value, OciError> {

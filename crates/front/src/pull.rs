@@ -240,19 +240,22 @@ impl World {
                     "this site does not list its repositories",
                 ));
             }
+            _ if self.snapshot.is_live(site) => return Ok(None),
+            _ => {}
+        }
+        let catalog = self.catalog(site)?;
+        match request {
             // Of what is in a registry too, a list is of both.
             Request::Catalog { .. } | Request::Tags { .. } | Request::Referrers { .. }
                 if site.live_copy.is_some() =>
             {
-                return Ok(None);
+                Ok(None)
             }
-            _ if self.snapshot.is_live(site) => return Ok(None),
-            _ => {}
-        }
-        match self.published_now(asked, site, request, working) {
-            // What no generation knows may be in the origin's registry already.
-            Err(_) if site.live_copy.is_some() => Ok(None),
-            answer => answer,
+            _ => match self.published_now(asked, site, catalog, request, working) {
+                // What no generation knows may be in the origin's registry already.
+                Err(_) if site.live_copy.is_some() => Ok(None),
+                answer => answer,
+            },
         }
     }
 
@@ -261,10 +264,10 @@ impl World {
         &self,
         asked: &Asked<'_>,
         site: &Site,
+        catalog: &Catalog,
         request: &Request<'_>,
         working: CopySet,
     ) -> Result<Option<Answer>, OciError> {
-        let catalog = self.catalog(site)?;
         match request {
             Request::Blob { repository, digest } => {
                 match self.snapshot.site_settings(site).delivery {
