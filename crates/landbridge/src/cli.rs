@@ -15,6 +15,7 @@ Try it:
   landbridge serve                        a complete local topology with an image to pull
   skopeo inspect --tls-verify=false docker://127.0.0.1:8080/landbridge:latest
   landbridge explain landbridge:latest --from 3.5.140.1
+  skopeo copy --dest-tls-verify=false oci:IMG docker://127.0.0.1:5000/demo:1
 
 Exit codes:
   0  done
@@ -59,7 +60,7 @@ impl Cli {
     pub(crate) fn log(&self) -> &str {
         match (&self.log, &self.command) {
             (Some(filter), _) => filter,
-            (None, Command::Serve(_)) => "info",
+            (None, Command::Serve(_) | Command::Origin(_)) => "info",
             (None, _) => "warn",
         }
     }
@@ -78,6 +79,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Answer pulls
     Serve(ServeArgs),
+    /// Take pushes: a registry of one's own over a bucket
+    Origin(OriginArgs),
     /// Publish an image from a directory or archive into a data directory
     Import(ImportArgs),
     /// Say which copy serves an image to a client, and why no other
@@ -103,11 +106,13 @@ pub(crate) enum Command {
 
 const SERVE_HELP: &str = "\
 Without --config a complete local topology starts in this process: an origin and two mirrors in
---data that stand for AWS us-east-2 and GCP us-central1. An empty directory first gets an image to
-pull: this very program. `landbridge config show` prints the configuration that this amounts to.
+--data that stand for AWS us-east-2 and GCP us-central1, and a registry that takes pushes into the
+origin. An empty directory first gets an image to pull: this very program. `landbridge config show`
+prints the configuration that this amounts to.
 
 When ready, the first line of standard output is `listening on http://ADDR`, the second
-`admin on http://ADDR`. SIGHUP or a changed configuration file reloads; SIGTERM and Ctrl-C finish
+`admin on http://ADDR`, the third, if there is a registry that takes pushes,
+`origin on http://ADDR`. SIGHUP or a changed configuration file reloads; SIGTERM and Ctrl-C finish
 the requests that are under way.
 
 Each value of the configuration outside of lists has a variable too, as LANDBRIDGE_RECORDS_MODE for
@@ -135,6 +140,43 @@ pub(crate) struct ServeArgs {
     /// [env: `LANDBRIDGE_LISTEN_ADMIN`]
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<String>,
+
+    /// The listener that takes pushes [default: 127.0.0.1:5000; without --config a free port if
+    /// the public listener takes one] [env: `LANDBRIDGE_ORIGIN_LISTEN_ADDRESS`]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) origin_listen: Option<String>,
+}
+
+const ORIGIN_HELP: &str = "\
+It has all of the OCI distribution specification: pushes by chunks or at once, mounts, referrers,
+deletion. Everything is kept in the bucket, so any number of origins may serve the same one.
+Without access rules anybody who reaches it may push and delete, so it listens on loopback only.
+
+When ready, the first line of standard output is `listening on http://ADDR`. SIGTERM and Ctrl-C
+finish the requests that are under way.
+
+Examples:
+  landbridge origin --store /srv/registry
+  landbridge origin --store s3://example-releases/registry --listen 127.0.0.1:5000
+  landbridge origin --config /etc/landbridge/landbridge.yaml";
+
+/// Take pushes: a registry of one's own over a bucket
+#[derive(Debug, Args)]
+#[command(after_help = ORIGIN_HELP)]
+pub(crate) struct OriginArgs {
+    /// The configuration file; its `origin` counts
+    #[arg(long, value_name = "FILE", env = "LANDBRIDGE_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The bucket: `s3://BUCKET`, `gs://BUCKET`, `az://CONTAINER` or the path of a directory
+    /// [env: `LANDBRIDGE_ORIGIN_STORE`]
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+
+    /// Where it listens; port 0 picks a free one [default: 127.0.0.1:5000]
+    /// [env: `LANDBRIDGE_ORIGIN_LISTEN_ADDRESS`]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
 }
 
 /// What is served: a configuration file or a data directory.

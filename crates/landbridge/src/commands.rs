@@ -5,7 +5,9 @@ mod config;
 mod explain;
 mod import;
 mod man;
+mod origin;
 mod serve;
+mod signals;
 
 use crate::cli::Command;
 use crate::exit::Outcome;
@@ -14,6 +16,7 @@ use crate::exit::Outcome;
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(args) => serve::run(&args),
+        Command::Origin(args) => origin::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Config(command) => config::run(command),

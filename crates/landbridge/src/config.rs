@@ -18,20 +18,24 @@ pub(crate) mod scalar;
 mod shape;
 mod validate;
 
+use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
 
 use anyhow::Context as _;
-use landbridge_front::settings::Settings;
+use landbridge_front::settings::{OriginKind, Settings};
+use url::Url;
 
 use document::{Node, Place};
 pub(crate) use overrides::Override;
-use path::Path;
+pub(crate) use path::Path;
 use problem::Problem;
 pub(crate) use problem::Problems;
 use raw::Raw;
 use shape::Shape;
 pub(crate) use validate::Secrets;
 use validate::{Surroundings, validate};
+
+use crate::own::{OwnSettings, reachable};
 
 /// The text of a configuration and where it comes from.
 #[derive(Debug, Clone)]
@@ -55,10 +59,52 @@ impl Source {
         Ok(Self { name, text, base })
     }
 
+    /// One that says nothing, for a command whose flags say all; relative paths are taken from the
+    /// current directory.
+    pub(crate) fn nothing(name: &str) -> anyhow::Result<Self> {
+        let base = std::env::current_dir().context("cannot tell the current directory")?;
+        Ok(Self { name: name.to_owned(), text: String::new(), base })
+    }
+
     /// A configuration that was made in code, as the text that a person would have written.
     pub(crate) fn of(raw: &Raw, name: &str, base: &FilePath) -> anyhow::Result<Self> {
         Ok(Self { name: name.to_owned(), text: to_yaml(raw)?, base: base.to_owned() })
     }
+}
+
+/// What a configuration means.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// What a front is told; none in a file of nothing but an origin of one's own.
+    pub(crate) front: Option<Settings>,
+    /// What an origin of one's own is told, if there is one.
+    pub(crate) own: Option<OwnSettings>,
+    /// The copies that are this origin, without an address of their own.
+    own_registries: Vec<usize>,
+}
+
+impl Config {
+    /// What a front is told, once it is known where the origin of one's own listens in fact.
+    pub(crate) fn for_front(self, own: Option<SocketAddr>) -> anyhow::Result<Settings> {
+        let mut front = self.front.context(
+            "there are no sites to answer for, only an `origin`: `landbridge origin` starts that",
+        )?;
+        let registries = front.origins.iter_mut().filter_map(|origin| match &mut origin.kind {
+            OriginKind::Registry(registry) => Some(registry),
+            OriginKind::Store { registry, .. } => registry.as_mut(),
+        });
+        for registry in registries.filter(|it| self.own_registries.contains(&it.copy)) {
+            if let Some(url) = own.and_then(own_url) {
+                registry.url = url;
+            }
+        }
+        Ok(front)
+    }
+}
+
+/// An origin of one's own, as this machine reaches it.
+fn own_url(listens_at: SocketAddr) -> Option<Url> {
+    Url::parse(&format!("http://{}", reachable(listens_at))).ok()
 }
 
 /// What `source` means with `overrides` set over it, the last one winning, or all that is wrong.
@@ -66,7 +112,7 @@ pub(crate) fn load(
     source: &Source,
     overrides: &[Override],
     secrets: Secrets,
-) -> Result<Settings, Problems> {
+) -> Result<Config, Problems> {
     let mut problems = Vec::new();
     let settings = read(source, overrides, &mut problems).and_then(|(document, raw)| {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! landbridge-data/
-//!   origin/                  the authority: objects, generations, signed pointers
+//!   origin/                  the authority: objects, generations, signed pointers, what is pushed
 //!   mirrors/aws-us-east-2/   stands for a bucket in AWS
 //!   mirrors/gcp-us-central1/ stands for one in Google Cloud
 //!   keys/                    the signing key and its public half
@@ -21,9 +21,10 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::cli::LocalRanges;
 use crate::config::Source;
+use crate::config::raw::own::{Collection, Own, OwnListening, PushLimits, Sparse};
 use crate::config::raw::{
     Authority, Cache, Delivery, Embedded, Format, Layout, Mirror, Origin, Proxies, Ranges, Raw,
-    Records, Route, Share, Site,
+    Records, Registry, Route, Share, Site,
 };
 use crate::config::scalar::{FilePath, Host, Name, Network, Period, PlaceName, StoreUrl};
 use crate::exit::{OrExit as _, Outcome};
@@ -103,7 +104,12 @@ impl DataDirectory {
             name: Some(Name::literal(ORIGIN)),
             provider: None,
             region: None,
-            registry: None,
+            registry: Some(Registry {
+                url: None,
+                repository_prefix: None,
+                credentials: None,
+                delivery: Delivery::Proxy,
+            }),
             store: Some(Authority {
                 url: Some(StoreUrl::of_directory(&self.origin())),
                 layout: Layout::Blobs,
@@ -154,10 +160,23 @@ impl DataDirectory {
             trusted_proxies: Some(Proxies { cidrs: Some(loopback()), ..Proxies::default() }),
             ranges: address_ranges(ranges),
             origins: vec![origin],
+            origin: Some(Own {
+                store: Some(StoreUrl::of_directory(&self.origin())),
+                listen: OwnListening::default(),
+                limits: PushLimits::default(),
+                sparse: Sparse::default(),
+                gc: Collection::default(),
+            }),
             mirrors,
             sites: vec![site],
             records: Records { directory: text(&self.root.join("records")), ..Records::default() },
-            cache: Cache { directory: Some(text(&self.root.join("cache"))), ..Cache::default() },
+            // What was pushed a moment ago is asked for now.
+            cache: Cache {
+                directory: Some(text(&self.root.join("cache"))),
+                tag_fresh: Period::seconds(1),
+                absent: Period::seconds(1),
+                ..Cache::default()
+            },
             ..Raw::default()
         }
     }

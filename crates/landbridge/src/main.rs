@@ -10,6 +10,7 @@ mod embedded;
 mod exit;
 mod logging;
 mod output;
+mod own;
 mod pack;
 mod progress;
 mod release;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use crate::cli::{ConfigCommand, Where};
-use crate::config::{self, Secrets, Source};
+use crate::config::{self, Config, Secrets, Source};
 use crate::embedded::{self, DataDirectory};
 use crate::exit::{Exit, OrExit as _, Outcome};
 use crate::output;
@@ -35,7 +35,14 @@ pub(super) fn run(command: ConfigCommand) -> Outcome {
 fn check(file: &Path) -> Outcome {
     let source = Source::read(file).or_usage()?;
     match config::load(&source, &[], Secrets::Skip) {
-        Ok(settings) => {
+        Ok(Config { front: None, .. }) => {
+            output::print_line(&format!(
+                "{}: nothing is wrong; an origin of its own and no sites",
+                file.display()
+            ))?;
+            Ok(Exit::Done)
+        }
+        Ok(Config { front: Some(settings), .. }) => {
             let (sites, origins) = (settings.sites.len(), settings.origins.len());
             let is_origins = |copy: &usize| {
                 let mut origins = settings.origins.iter();

@@ -52,7 +52,8 @@ async fn decide(args: &ExplainArgs, image: ImageName) -> Outcome<Explanation> {
         None => published(&args.place)?,
     };
     let (overrides, _) = config::environment();
-    let settings = config::load(&source, &overrides, Secrets::Read).or_usage()?;
+    let config = config::load(&source, &overrides, Secrets::Read).or_usage()?;
+    let settings = config.for_front(None).or_usage()?;
     let question = Question { image, from: args.from, host: args.host.clone() };
     explain_offline(settings, &question).await.map_err(|error| Failure {
         exit: match &error {

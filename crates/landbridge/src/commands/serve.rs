@@ -1,28 +1,32 @@
 //! `landbridge serve`: the front, and without a configuration all that it stands before.
 
-mod events;
 mod greeting;
+mod watch;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Path as FilePath, PathBuf};
 
-use anyhow::Context as _;
-use landbridge_front::settings::Settings;
+use anyhow::{Context as _, anyhow};
 use landbridge_front::{Front, StartError};
 use landbridge_registry::{self as registry, SourceLimits, SourceReference};
 use tracing::{error, info, warn};
 
-use self::events::{Reason, Signals, Watch};
 use self::greeting::{Served, greeting};
+use self::watch::Watch;
+use super::signals::{Reason, Signals};
 use crate::cli::{LocalRanges, ServeArgs};
-use crate::config::{self, Override, Secrets, Source};
+use crate::config::{self, Config, Override, Path, Secrets, Source};
 use crate::embedded::{self, DataDirectory};
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 use crate::output;
+use crate::own::OwnSettings;
 use crate::pack;
 use crate::progress::Display;
 use crate::release::{self, Press};
 use crate::runtime;
+
+/// Where the address of the origin beside the front stands in a configuration.
+const OWN_ADDRESS: &str = "origin.listen.address";
 
 pub(super) fn run(args: &ServeArgs) -> Outcome {
     runtime::block_on(Box::pin(serve(args)))
@@ -35,26 +39,34 @@ async fn serve(args: &ServeArgs) -> Outcome {
         Origin::Data(data, _) => Some(prepare(data).await?),
         Origin::File(_) => None,
     };
-    let settings = load(&origin, args)?;
-    let served = Served::of(&settings);
+    let config = load(&origin, args)?;
+    let own_settings = config.own.clone();
+    let own = match &own_settings {
+        Some(settings) => Some(settings.start("--origin-listen").await?),
+        None => None,
+    };
+    let own_address = own.as_ref().map(landbridge_origin::Origin::address);
+    let settings = config.for_front(own_address).or_usage()?;
+    let served = Served::of(&settings, own_address);
     let front = Front::start(settings).await.map_err(not_started)?;
     // Whoever reads the greeting may send the first signal at once.
     let mut signals = Signals::new().context("cannot listen for signals").or_failed()?;
     output::print(&greeting(&front, &origin, &served))?;
 
     let mut watch = Watch::new(&origin);
+    let running = Running { front, own, own_settings };
     loop {
         tokio::select! {
-            () = watch.changed() => reload(&front, &origin, args).await,
+            () = watch.changed() => running.reload(&origin, args).await,
             reason = signals.next() => match reason {
-                Reason::Reload => reload(&front, &origin, args).await,
+                Reason::Reload => running.reload(&origin, args).await,
                 Reason::Stop => break,
             },
         }
     }
     info!("finishing the requests that are under way; once more to stop at once");
     tokio::select! {
-        () = front.drain() => Ok(Exit::Done),
+        () = running.drain() => Ok(Exit::Done),
         () = signals.stop() => Ok(Exit::Done),
     }
 }
@@ -101,7 +113,7 @@ async fn publish_self(data: &DataDirectory, press: &Press) -> anyhow::Result<()>
     let packing = tokio::task::spawn_blocking(move || {
         let scratch = tempfile::Builder::new().prefix("pack-").tempdir_in(&root)?;
         // The program that runs, even if its file was replaced meanwhile.
-        pack::pack(Path::new("/proc/self/exe"), env!("CARGO_PKG_VERSION"), scratch.path())?;
+        pack::pack(FilePath::new("/proc/self/exe"), env!("CARGO_PKG_VERSION"), scratch.path())?;
         anyhow::Ok(scratch)
     });
     let scratch = packing.await?.with_context(|| {
@@ -116,31 +128,68 @@ async fn publish_self(data: &DataDirectory, press: &Press) -> anyhow::Result<()>
     Ok(())
 }
 
-fn load(origin: &Origin, args: &ServeArgs) -> Outcome<Settings> {
+fn load(origin: &Origin, args: &ServeArgs) -> Outcome<Config> {
     let (mut overrides, warnings) = config::environment();
     for warning in warnings {
         warn!("{warning}");
     }
-    let flags =
-        [("--listen", "listen.address", &args.listen), ("--admin", "listen.admin", &args.admin)];
+    let flags = [
+        ("--listen", "listen.address", &args.listen),
+        ("--admin", "listen.admin", &args.admin),
+        ("--origin-listen", OWN_ADDRESS, &args.origin_listen),
+    ];
     for (name, path, value) in flags {
         overrides.extend(value.as_ref().map(|value| Override::flag(name, path, value)));
     }
-    config::load(&origin.source()?, &overrides, Secrets::Read).or_usage()
+    let mut config = config::load(&origin.source()?, &overrides, Secrets::Read).or_usage()?;
+    // Who takes any free port for the one does not mean a certain one for the other.
+    let is_chosen = overrides.iter().any(|it| it.path == Path::dotted(OWN_ADDRESS));
+    let public = config.front.as_ref().map(|front| front.listen.address.port());
+    if let (Origin::Data(..), false, Some(0), Some(own)) =
+        (origin, is_chosen, public, &mut config.own)
+    {
+        own.address.set_port(0);
+    }
+    Ok(config)
 }
 
-/// A configuration with which something is wrong is reported, and the old one stays.
-async fn reload(front: &Front, origin: &Origin, args: &ServeArgs) {
-    let settings = match load(origin, args) {
-        Ok(settings) => settings,
-        Err(Failure { error, .. }) => {
-            error!("the configuration was not reloaded, the old one stays: {error:#}");
-            return;
+/// What runs until it is stopped.
+struct Running {
+    front: Front,
+    /// The origin beside it, and what it was told.
+    own: Option<landbridge_origin::Origin>,
+    own_settings: Option<OwnSettings>,
+}
+
+impl Running {
+    /// A configuration with which something is wrong is reported, and the old one stays.
+    async fn reload(&self, origin: &Origin, args: &ServeArgs) {
+        let own_address = self.own.as_ref().map(landbridge_origin::Origin::address);
+        let loaded = load(origin, args).and_then(|config| {
+            if config.own != self.own_settings {
+                return Err(anyhow!("`origin` can only be changed by a restart")).or_usage();
+            }
+            config.for_front(own_address).or_usage()
+        });
+        let settings = match loaded {
+            Ok(settings) => settings,
+            Err(Failure { error, .. }) => {
+                error!("the configuration was not reloaded, the old one stays: {error:#}");
+                return;
+            }
+        };
+        if let Err(refused) = self.front.reload(settings).await {
+            let refused = anyhow::Error::from(refused);
+            error!("the configuration was not reloaded, the old one stays: {refused:#}");
         }
-    };
-    if let Err(refused) = front.reload(settings).await {
-        let refused = anyhow::Error::from(refused);
-        error!("the configuration was not reloaded, the old one stays: {refused:#}");
+    }
+
+    /// Stops accepting and lets requests that are under way end. Pulls may still need the origin.
+    async fn drain(self) {
+        self.front.drain().await;
+        if let Some(own) = self.own {
+            own.stop().await;
+        }
     }
 }
 

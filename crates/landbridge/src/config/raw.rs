@@ -5,16 +5,19 @@
 //! `Option` is either required (and the schema says so) or really may be absent. Whether fields
 //! fit one another is decided in [`validate`](mod@super::validate).
 
+pub(crate) mod own;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::own::Own;
 use super::scalar::{
     FilePath, Host, Listen, Name, Network, Page, Period, PlaceName, Prefix, Size, StoreUrl, WebUrl,
 };
 
-/// Everything that `landbridge serve` is told.
+/// Everything that `landbridge serve` and `landbridge origin` are told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Raw {
@@ -34,6 +37,11 @@ pub(crate) struct Raw {
     /// and mirrors together are at most 32; an origin with both a `store` and a `registry` counts
     /// twice.
     pub(crate) origins: Vec<Origin>,
+    /// A registry of one's own, which takes pushes. `landbridge origin` starts it alone,
+    /// `landbridge serve` beside the front; a file for the first one needs nothing else. What is
+    /// pushed can be pulled through the front if one of the `origins` has it as its `registry`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Own>,
     /// Other places that hold the same objects.
     pub(crate) mirrors: Vec<Mirror>,
     /// The host names that are answered for, each with its origin, mirrors and routes.
@@ -241,7 +249,8 @@ pub(crate) struct Origin {
     /// is asked only for what no generation there knows: what was pushed and is not published yet.
     /// A tag that the generation knows keeps the meaning that it has there until the next one is
     /// published, whatever was pushed to it since; lists of tags, referrers and repositories are
-    /// of both. While the registry fails, everything that is published is served on.
+    /// of both. While the registry fails, everything that is published is served on; before the
+    /// first generation is published, nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) registry: Option<Registry>,
     /// A bucket with generations and signed pointers: the authority for names.
@@ -253,8 +262,8 @@ pub(crate) struct Origin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registry {
-    /// Scheme and host.
-    #[schemars(required)]
+    /// Scheme and host. Without it, the file's own `origin`, wherever that listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<WebUrl>,
     /// What is put before each repository's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,10 @@ fn source(text: &str) -> Source {
     Source { name: "landbridge.yaml".to_owned(), text: text.to_owned(), base }
 }
 
+fn load(source: &Source, overrides: &[Override], secrets: Secrets) -> Result<Settings, Problems> {
+    super::load(source, overrides, secrets).map(|config| config.front.unwrap())
+}
+
 fn problems(text: &str) -> String {
     match load(&source(text), &[], Secrets::Skip) {
         Ok(settings) => panic!("nothing is wrong: {settings:#?}"),

@@ -5,9 +5,11 @@
 //! *written* is asked of the document.
 
 mod copies;
+mod own;
 mod ranges;
 mod sites;
 
+use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::SuspicionLimits;
 use landbridge_front::settings as front;
 
+use super::Config;
 use super::document::Node;
 use super::path::Path;
 use super::problem::Problem;
@@ -42,45 +45,71 @@ pub(crate) enum Secrets {
     Skip,
 }
 
-/// What a front is told, with everything that is wrong put into `problems`; `None` if something
-/// that it could not do without is wrong.
+/// What a front and an origin are told, with everything that is wrong put into `problems`; `None`
+/// if something that they could not do without is wrong.
 pub(crate) fn validate(
     raw: &Raw,
     document: &Node,
     surroundings: &Surroundings,
     problems: &mut Vec<Problem>,
-) -> Option<front::Settings> {
-    let mut validator = Validator { document, surroundings, problems };
-    let root = Path::default();
-    let listen = validator.listen(&raw.listen, &root.field("listen"));
-    let (trusted_proxies, forwarded_header) =
-        validator.proxies(raw.trusted_proxies.as_ref(), &root.field("trusted_proxies"));
-    let ranges = validator.ranges(&raw.ranges, &root.field("ranges"));
-    let copies = validator.copies(raw);
-    let sites = validator.sites(raw, &copies.names);
-    let records = validator.records(&raw.records);
-    let caches = validator.caches(&raw.cache, &root.field("cache"));
-    let breaker = validator.breaker(raw);
-    Some(front::Settings {
-        listen: listen?,
-        trusted_proxies,
-        forwarded_header,
-        ranges: ranges?,
-        suspicion: SuspicionLimits { max_lost_permille: raw.suspicion.max_lost_permille },
-        copies: copies.settings?,
-        origins: copies.origins?,
-        sites: sites?,
-        records,
-        caches,
-        breaker,
-        cache_directory: raw.cache.directory.as_ref().map(|path| validator.resolve(path)),
-    })
+) -> Option<Config> {
+    let mut validator =
+        Validator { document, surroundings, problems, own: None, own_registries: Vec::new() };
+    let is_about_fronts = ["origins", "mirrors", "sites"]
+        .into_iter()
+        .any(|name| validator.is_written(&Path::default(), name));
+    let own = match &raw.origin {
+        Some(own) => {
+            validator.own = Some(own.listen.address.0);
+            Some(validator.own(own)?)
+        }
+        None => None,
+    };
+    if own.is_some() && !is_about_fronts {
+        return Some(Config { front: None, own, own_registries: Vec::new() });
+    }
+    let front = Some(validator.front(raw)?);
+    Some(Config { front, own, own_registries: validator.own_registries })
+}
+
+impl Validator<'_> {
+    fn front(&mut self, raw: &Raw) -> Option<front::Settings> {
+        let validator = self;
+        let root = Path::default();
+        let listen = validator.listen(&raw.listen, &root.field("listen"));
+        let (trusted_proxies, forwarded_header) =
+            validator.proxies(raw.trusted_proxies.as_ref(), &root.field("trusted_proxies"));
+        let ranges = validator.ranges(&raw.ranges, &root.field("ranges"));
+        let copies = validator.copies(raw);
+        let sites = validator.sites(raw, &copies.names);
+        let records = validator.records(&raw.records);
+        let caches = validator.caches(&raw.cache, &root.field("cache"));
+        let breaker = validator.breaker(raw);
+        Some(front::Settings {
+            listen: listen?,
+            trusted_proxies,
+            forwarded_header,
+            ranges: ranges?,
+            suspicion: SuspicionLimits { max_lost_permille: raw.suspicion.max_lost_permille },
+            copies: copies.settings?,
+            origins: copies.origins?,
+            sites: sites?,
+            records,
+            caches,
+            breaker,
+            cache_directory: raw.cache.directory.as_ref().map(|path| validator.resolve(path)),
+        })
+    }
 }
 
 struct Validator<'a> {
     document: &'a Node,
     surroundings: &'a Surroundings,
     problems: &'a mut Vec<Problem>,
+    /// Where the origin of the file itself listens, if it has one.
+    own: Option<SocketAddr>,
+    /// The copies that are that origin.
+    own_registries: Vec<usize>,
 }
 
 impl Validator<'_> {

@@ -4,9 +4,10 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &["--help"],
         &["serve", "--help"],
+        &["origin", "--help"],
         &["import", "--help"],
         &["explain", "--help"],
         &["config", "--help"],
@@ -31,11 +32,13 @@ fn the_version_is_one_line() {
 
 #[test]
 fn wrong_usage_is_code_2() {
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 10] = [
         &[],
         &["sevre"],
         &["serve", "--config", "a", "--data", "b"],
         &["serve", "--config", "no/such/file.yaml"],
+        &["origin"],
+        &["origin", "--store", "s4://bucket"],
         &["import", "tarball:x.tar"],
         &["explain", "landbridge:latest"],
         &["explain", "landbridge:latest", "--from", "nowhere"],

@@ -2,4 +2,5 @@
 
 mod embedded;
 mod live;
+mod pushed;
 mod unpublished;

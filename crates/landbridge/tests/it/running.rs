@@ -41,6 +41,12 @@ impl Data {
         self.dir.path()
     }
 
+    /// The configuration of the topology in it, with an origin that listens wherever there is room.
+    pub(crate) fn shown(&self) -> Result<String> {
+        let shown = run(landbridge().args(["config", "show", "--data"]).arg(self.path()), LIMIT)?;
+        Ok(shown.text().replace("127.0.0.1:5000", "127.0.0.1:0"))
+    }
+
     /// Publishes what `source` holds as `name`.
     pub(crate) fn import(&self, source: &str, name: &str) -> Result<Finished> {
         import(self.path(), source, name)
@@ -79,6 +85,37 @@ impl Records {
     }
 }
 
+/// `landbridge origin`, answering on loopback.
+#[derive(Debug)]
+pub(crate) struct OwnOrigin {
+    server: Server,
+    pub(crate) address: String,
+}
+
+impl OwnOrigin {
+    /// Over a directory as its bucket.
+    pub(crate) fn over(store: &Path) -> Result<Self> {
+        let mut command = landbridge();
+        command.args(["origin", "--listen", "127.0.0.1:0", "--store"]).arg(store);
+        let server = Server::spawn(&mut command)?;
+        let address = server.wait_for("listening on http://", LIMIT)?;
+        Ok(Self { server, address })
+    }
+
+    /// A reference to `name` here, for a client's command line.
+    pub(crate) fn reference(&self, name: &str) -> String {
+        format!("{}/{name}", self.address)
+    }
+
+    /// Asks it to end, and waits until it has; an error if it does not end well.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.server.signal(Signal::TERM)?;
+        let status = self.server.wait(LIMIT)?;
+        ensure!(status.success(), "it ended with {status}:\n{}", self.server.log());
+        Ok(())
+    }
+}
+
 /// A front that answers on loopback.
 #[derive(Debug)]
 pub(crate) struct Front {
@@ -109,6 +146,11 @@ impl Front {
             .context("an address follows")?;
         let admin = server.wait_for("admin on http://", LIMIT)?;
         Ok(Self { server, address, admin })
+    }
+
+    /// Where the origin beside it takes pushes.
+    pub(crate) fn origin(&self) -> Result<String> {
+        self.wait_for("origin on http://")
     }
 
     /// A plain `GET`.

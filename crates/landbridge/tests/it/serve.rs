@@ -16,6 +16,7 @@ struct Serving {
     stdout: BufReader<ChildStdout>,
     public: SocketAddr,
     admin: SocketAddr,
+    origin: SocketAddr,
 }
 
 impl Serving {
@@ -31,7 +32,8 @@ impl Serving {
             line.strip_prefix(before).unwrap().trim().parse().unwrap()
         };
         let (public, admin) = (address("listening on http://"), address("admin on http://"));
-        Self { child, stdout, public, admin }
+        let origin = address("origin on http://");
+        Self { child, stdout, public, admin, origin }
     }
 
     fn signal(&self, signal: Signal) {
@@ -83,9 +85,11 @@ fn an_empty_directory_begins_with_an_image_and_one_serve_at_a_time() {
     assert_eq!(unknown.code, 1, "{}", unknown.stderr);
 
     let (public, admin) = (serving.public.to_string(), serving.admin.to_string());
+    let origin = serving.origin.to_string();
     let (code, said) = serving.stop();
     assert_eq!(code, 0);
     let said = said.replace(data, "DATA").replace(&public, "PUBLIC").replace(&admin, "ADMIN");
+    let said = said.replace(&origin, "ORIGIN");
     insta::assert_snapshot!(said.replace(env!("CARGO_BIN_EXE_landbridge"), "landbridge"));
 
     // What is there stays; nothing is packed again.
@@ -104,9 +108,13 @@ fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
     let directory = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (flag, other) in [("--listen", "--admin"), ("--admin", "--listen")] {
+    for taken in ["--listen", "--admin", "--origin-listen"] {
         let data = data(directory.path());
-        let ran = landbridge(&["serve", "--data", data, flag, &address, other, "127.0.0.1:0"]);
+        let mut args = vec!["serve", "--data", data];
+        for flag in ["--listen", "--admin", "--origin-listen"] {
+            args.extend([flag, if flag == taken { &address } else { "127.0.0.1:0" }]);
+        }
+        let (flag, ran) = (taken, landbridge(&args));
         assert_eq!(ran.code, 2, "{}", ran.stderr);
         let last = ran.stderr.lines().last().unwrap();
         assert!(last.contains(&address) && last.contains(flag), "{last}");

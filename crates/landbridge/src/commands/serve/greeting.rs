@@ -1,13 +1,14 @@
 //! What `landbridge serve` says when it is ready.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use landbridge_front::Front;
 use landbridge_front::settings::{RangeLocation, RangeSource, Settings};
 
 use super::Origin;
 use crate::cli::DEFAULT_DATA;
+use crate::own::reachable;
 
 /// What the greeting says of the settings.
 pub(super) struct Served {
@@ -15,25 +16,32 @@ pub(super) struct Served {
     scheme: &'static str,
     /// Names of ranges that are no provider's own.
     demonstrations: Vec<String>,
+    /// Where the origin beside the front listens, if there is one.
+    own: Option<SocketAddr>,
 }
 
 impl Served {
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &Settings, own: Option<SocketAddr>) -> Self {
         let is_demonstration =
             |source: &&RangeSource| source.location == RangeLocation::Demonstration;
         let demonstrations = settings.ranges.iter().filter(is_demonstration);
         Self {
             scheme: if settings.listen.tls.is_some() { "https" } else { "http" },
             demonstrations: demonstrations.map(|source| source.name.clone()).collect(),
+            own,
         }
     }
 }
 
-/// What is said when the front is ready. The first two lines are for programs too.
+/// What is said when the front is ready. The lines before the first empty one are for programs too.
 pub(super) fn greeting(front: &Front, origin: &Origin, served: &Served) -> String {
     let (public, admin) = front.addresses();
     let scheme = served.scheme;
-    let mut text = format!("listening on {scheme}://{public}\nadmin on http://{admin}\n\n");
+    let mut text = format!("listening on {scheme}://{public}\nadmin on http://{admin}\n");
+    if let Some(own) = served.own {
+        let _ = writeln!(text, "origin on http://{own}");
+    }
+    text.push('\n');
     match origin {
         Origin::File(file) => {
             let _ = writeln!(text, "configuration: {}", file.display());
@@ -56,6 +64,15 @@ pub(super) fn greeting(front: &Front, origin: &Origin, served: &Served) -> Strin
     text.push_str("\ntry:\n");
     for command in commands(reachable(public), reachable(admin), origin, scheme) {
         let _ = writeln!(text, "  {command}");
+    }
+    if let Some(own) = served.own.map(reachable) {
+        let public = reachable(public);
+        let _ = write!(
+            text,
+            "\npush, and pull it through the front:\n  \
+             skopeo copy --dest-tls-verify=false oci:IMG docker://{own}/demo:1\n  \
+             skopeo inspect --tls-verify=false docker://{public}/demo:1\n"
+        );
     }
     text
 }
@@ -87,14 +104,5 @@ fn commands(public: SocketAddr, admin: SocketAddr, origin: &Origin, scheme: &str
             ),
             format!("curl http://{admin}/readyz"),
         ],
-    }
-}
-
-/// An address that a client on this machine can use.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
-        IpAddr::V4(_) | IpAddr::V6(_) => address,
     }
 }

@@ -13,6 +13,7 @@ use landbridge_store::BucketLayout;
 use url::Url;
 
 use super::{Secrets, Validator};
+use crate::config::own_url;
 use crate::config::path::Path;
 use crate::config::raw::{Authority, Delivery, Layout, Login, Mirror, Origin, Raw, Registry};
 use crate::config::scalar::{FilePath, PlaceName, Prefix, StoreUrl, WebUrl};
@@ -182,7 +183,10 @@ impl Validator<'_> {
             Some(login) => Some(self.credentials(login, &at.field("credentials"))?),
             None => None,
         };
-        let url = self.registry_url(raw.url.as_ref()?, &at.field("url"));
+        let url = match &raw.url {
+            Some(url) => self.registry_url(url, &at.field("url")),
+            None => self.own_registry(raw.delivery, copy, at)?,
+        };
         let repository_prefix = prefix(raw.repository_prefix.as_ref());
         let face = match raw.delivery {
             Delivery::Proxy => front::Face::Streamed,
@@ -192,6 +196,24 @@ impl Validator<'_> {
             },
         };
         Some((face, front::LiveRegistry { copy, url, repository_prefix, credentials }))
+    }
+
+    /// The address of the file's own origin, as this machine reaches it.
+    fn own_registry(&mut self, delivery: Delivery, copy: usize, at: &Path) -> Option<Url> {
+        if self.is_written(at, "url") {
+            return None;
+        }
+        let Some(own) = self.own else {
+            let message = "is missing: it needs a URL, unless the file has an `origin` of its own";
+            self.report(&at.field("url"), message);
+            return None;
+        };
+        if delivery == Delivery::Redirect {
+            let message = "clients can only be sent to an address that is written: add `url`, or write `delivery: proxy`";
+            self.report(&at.field("delivery"), message);
+        }
+        self.own_registries.push(copy);
+        own_url(own)
     }
 
     fn credentials(&mut self, raw: &Login, at: &Path) -> Option<Credentials> {
@@ -345,7 +367,7 @@ impl Validator<'_> {
         url.0.clone()
     }
 
-    fn store(&mut self, store: &StoreUrl, at: &Path) -> Option<Url> {
+    pub(super) fn store(&mut self, store: &StoreUrl, at: &Path) -> Option<Url> {
         match store.resolve(&self.surroundings.base) {
             Ok(url) => Some(url),
             Err(message) => {

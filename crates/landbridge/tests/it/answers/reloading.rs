@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Result, ensure};
+use landbridge_testkit::Signal;
 use landbridge_testkit::http::{self, Wire};
 use landbridge_testkit::image::{Packing, Recipe};
-use landbridge_testkit::{Signal, run};
 
 use crate::content::{Content, single, source};
-use crate::running::{Data, Front, LIMIT, Records, landbridge, until};
+use crate::running::{Data, Front, Records, until};
 
 /// Asks over and over, on connections that are kept and on new ones, until `stop`; how often it was answered.
 fn load(address: &str, stop: &AtomicBool, answered: &AtomicUsize) -> Result<()> {
@@ -29,9 +29,7 @@ fn load(address: &str, stop: &AtomicBool, answered: &AtomicUsize) -> Result<()> 
 #[test]
 fn a_reload_under_load_loses_no_request_and_a_bad_file_changes_nothing() {
     let data = Content::pack().unwrap().data().unwrap();
-    let shown = run(landbridge().args(["config", "show", "--data"]).arg(data.path()), LIMIT)
-        .unwrap()
-        .text();
+    let shown = data.shown().unwrap();
     assert!(shown.contains("pages: {}"), "{shown}");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("landbridge.yaml");

@@ -32,7 +32,8 @@ fn a_port_in_use_is_named() {
     for (flag, other) in [("--listen", "--admin"), ("--admin", "--listen")] {
         let failed = run_to_end(
             landbridge()
-                .args(["serve", flag, &address, other, "127.0.0.1:0", "--data"])
+                .args(["serve", flag, &address, other, "127.0.0.1:0"])
+                .args(["--origin-listen", "127.0.0.1:0", "--data"])
                 .arg(data.path()),
         )
         .unwrap();
@@ -153,14 +154,13 @@ fn an_origin_that_cannot_be_reached_is_said_to_be_so_and_asked_again() {
 fn an_authority_that_is_not_there_yet_is_waited_for() {
     let content = Content::pack().unwrap();
     let data = content.data().unwrap();
-    let shown = landbridge_testkit::run(
-        landbridge().args(["config", "show", "--data"]).arg(data.path()),
-        crate::running::LIMIT,
-    );
     let origin = data.path().join("origin");
+    // One that takes pushes would make the directory.
+    let own = format!("store: {}\n", origin.display());
+    let shown = data.shown().unwrap().replace(&own, "store: pushes\n");
     let away = data.path().join("away");
     fs::rename(&origin, &away).unwrap();
-    let (_dir, file) = written(&shown.unwrap().text());
+    let (_dir, file) = written(&shown);
     let front = Front::configured(&file).unwrap();
     let answer = front.get("/v2/app/manifests/v1").unwrap();
     assert_eq!(
@@ -179,11 +179,7 @@ fn an_authority_that_is_not_there_yet_is_waited_for() {
 fn a_pointer_that_somebody_else_signed_is_no_pointer() {
     let (ours, theirs) =
         (Content::pack().unwrap().data().unwrap(), Content::pack().unwrap().data().unwrap());
-    let shown = landbridge_testkit::run(
-        landbridge().args(["config", "show", "--data"]).arg(ours.path()),
-        crate::running::LIMIT,
-    );
-    let text = shown.unwrap().text().replace(
+    let text = ours.shown().unwrap().replace(
         &format!("{}/origin", ours.path().display()),
         &format!("{}/origin", theirs.path().display()),
     );

@@ -1,55 +1,12 @@
-//! What happens to a running front from outside: signals, and a file that changes.
+//! A configuration file that changes.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Origin;
 
 /// How often the configuration file is looked at.
 const FILE_CHECK: Duration = Duration::from_secs(1);
-
-/// What a signal asks for.
-pub(super) enum Reason {
-    Reload,
-    Stop,
-}
-
-pub(super) struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// Begins to listen; what came before is lost.
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// The next signal.
-    pub(super) async fn next(&mut self) -> Reason {
-        tokio::select! {
-            _ = self.hangup.recv() => Reason::Reload,
-            _ = self.terminate.recv() => Reason::Stop,
-            _ = self.interrupt.recv() => Reason::Stop,
-        }
-    }
-
-    /// The next signal to stop.
-    pub(super) async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
 
 /// Notices that a configuration file was replaced or written to.
 pub(super) struct Watch {
