@@ -20,7 +20,8 @@ impl Bucket {
     ///
     /// A document that cannot be read is an error, since what it lists is not known.
     pub async fn published_objects(&self) -> Result<HashSet<Digest>, StoreError> {
-        let parse = |name: &str| Digest::parse(&format!("{}:{name}", Algorithm::Sha256.name())).ok();
+        let parse =
+            |name: &str| Digest::parse(&format!("{}:{name}", Algorithm::Sha256.name())).ok();
         let directory = format!("generations/{}", Algorithm::Sha256.name());
         let mut listed = names(self, &directory, None, parse);
         let mut published = HashSet::new();

@@ -62,11 +62,8 @@ fn what_a_generation_lists_stays() {
     everywhere_with(at_once, |served| {
         let published = served.push_blob("a", &bytes(1, 100));
         let orphan = served.push_blob("a", &bytes(2, 100));
-        let object = ObjectEntry {
-            digest: published,
-            media_type: OCI_LAYER_GZIP.to_owned(),
-            size: 100,
-        };
+        let object =
+            ObjectEntry { digest: published, media_type: OCI_LAYER_GZIP.to_owned(), size: 100 };
         let repository = Repository {
             manifests: Vec::new(),
             name: "a".parse().unwrap(),
