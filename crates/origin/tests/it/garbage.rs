@@ -64,13 +64,8 @@ fn what_a_generation_lists_stays() {
         let orphan = served.push_blob("a", &bytes(2, 100));
         let object =
             ObjectEntry { digest: published, media_type: OCI_LAYER_GZIP.to_owned(), size: 100 };
-        let repository = Repository {
-            manifests: Vec::new(),
-            name: "a".parse().unwrap(),
-            objects: vec![object],
-            referrers: Vec::new(),
-            tags: Vec::new(),
-        };
+        let mut repository = Repository::empty("a".parse().unwrap());
+        repository.objects.push(object);
         served.runtime.block_on(served.bucket.put_document(&repository)).unwrap();
         until(served, |report| report.deleted.objects > 0);
         assert_eq!(served.get(&format!("/v2/a/blobs/{published}")).status, 200);
