@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use futures::TryStreamExt as _;
 use landbridge_core::Digest;
 use landbridge_core::digest::Algorithm;
-use landbridge_core::generation::{
-    Document as _, DocumentError, MAX_DOCUMENT_BYTES, Repository, Root,
-};
+use landbridge_core::generation::{Document as _, MAX_DOCUMENT_BYTES, Repository, Root};
 
 use crate::bucket::Bucket;
 use crate::documents::document_key;
@@ -29,16 +27,13 @@ impl Bucket {
             let key = document_key(&document.item);
             let bytes = self.get_bytes(&key, MAX_DOCUMENT_BYTES as u64).await?;
             self.check_digest(&key, &document.item, &bytes)?;
-            match Repository::decode(&bytes) {
-                Ok(repository) => {
-                    published.extend(repository.manifests.iter().map(|entry| entry.digest));
-                    published.extend(repository.objects.iter().map(|entry| entry.digest));
-                }
-                Err(DocumentError::WrongType { .. }) => {
-                    Root::decode(&bytes).map_err(|error| self.malformed(&key, error))?;
-                }
-                Err(error) => return Err(self.malformed(&key, error)),
+            if Root::decode(&bytes).is_ok() {
+                continue;
             }
+            let repository =
+                Repository::decode(&bytes).map_err(|error| self.malformed(&key, error))?;
+            published.extend(repository.manifests.iter().map(|entry| entry.digest));
+            published.extend(repository.objects.iter().map(|entry| entry.digest));
         }
         Ok(published)
     }
