@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::scalar::Period;
+
 /// Where everything lies without a configuration.
 pub(crate) const DEFAULT_DATA: &str = "landbridge-data";
 
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Take pushes: a registry of one's own over a bucket
     Origin(OriginArgs),
+    /// Delete what nothing in an origin refers to any more
+    Gc(GcArgs),
     /// Publish an image from a directory or archive into a data directory
     Import(ImportArgs),
     /// Say which copy serves an image to a client, and why no other
@@ -177,6 +181,65 @@ pub(crate) struct OriginArgs {
     /// [env: `LANDBRIDGE_ORIGIN_LISTEN_ADDRESS`]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
+}
+
+const GC_HELP: &str = "\
+Without --apply it says what it would do. What no tag, no manifest and no published release needs is
+condemned first; it is deleted by a later run, when it has been condemned for the time of grace and
+nobody was told meanwhile that it is there. So it is safe while images are pushed, and it takes two
+runs, a day apart, until space is won: run it every night.
+
+A rule of --keep is REPOSITORIES:TAGS=N: of the tags that match, each repository keeps the N newest
+versions, or with `@pushed` behind it the N pushed last. `*` stands for a part of a name, `**` for
+any. Tags that no rule speaks of stay.
+
+Exits with 1 if a name leads to a manifest that is not there.
+
+Examples:
+  landbridge gc
+  landbridge gc --store s3://example-releases/registry --apply
+  landbridge gc --config landbridge.yaml --keep 'team/**:v*=10' --keep '*:ci-*=5@pushed' --untagged 30d";
+
+/// Delete what nothing in an origin refers to any more
+#[derive(Debug, Args)]
+#[command(after_help = GC_HELP)]
+pub(crate) struct GcArgs {
+    /// The data directory whose origin is collected
+    #[arg(long, value_name = "DIR", env = "LANDBRIDGE_DATA", default_value = DEFAULT_DATA, hide_env_values = true)]
+    pub(crate) data: PathBuf,
+
+    /// Instead, the bucket of an origin that runs without a configuration
+    #[arg(long, value_name = "STORE", conflicts_with = "config")]
+    pub(crate) store: Option<String>,
+
+    /// Instead, the configuration file whose `origin` is collected
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Do it
+    #[arg(long)]
+    pub(crate) apply: bool,
+
+    /// How long what nothing needs is kept, and then once more after it was condemned
+    /// [default: that of the origin, 1d]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) grace: Option<Period>,
+
+    /// An upload of which nothing was heard for this long is given up
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub(crate) uploads: Period,
+
+    /// How many of some tags stay: REPOSITORIES:TAGS=N[@pushed]; may be repeated
+    #[arg(long, value_name = "RULE")]
+    pub(crate) keep: Vec<String>,
+
+    /// Let manifests go that have had no tag for this long and say nothing about one that stays
+    #[arg(long, value_name = "TIME")]
+    pub(crate) untagged: Option<Period>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is served: a configuration file or a data directory.

@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod explain;
+mod gc;
 mod import;
 mod man;
 mod origin;
@@ -17,6 +18,7 @@ pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Origin(args) => origin::run(&args),
+        Command::Gc(args) => gc::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Config(command) => config::run(command),

@@ -3,6 +3,7 @@
 //! Invariant: nothing is condemned or due that a kept name, a kept digest or a young lease leads to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 use jiff::Timestamp;
 use landbridge_core::Digest;
@@ -115,6 +116,51 @@ impl<'a> FromIterator<&'a Object> for Sum {
         let mut sum = Self::default();
         objects.into_iter().for_each(|object| sum.add(object.size));
         sum
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} objects, {} bytes", self.objects, self.bytes)
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{} has a name and is not there", self.repository, self.digest)
+    }
+}
+
+/// What is to be done, then sums.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for name in &self.untag {
+            writeln!(f, "untag       {}:{} (was {})", name.repository, name.tag, name.digest)?;
+        }
+        for link in &self.unlink {
+            writeln!(f, "unlink      {}@{}", link.repository, link.digest)?;
+        }
+        for missing in &self.missing {
+            writeln!(f, "missing     {missing}")?;
+        }
+        let waiting = self.waiting.iter().fold(Sum::default(), |sum, object| Sum {
+            objects: sum.objects + 1,
+            bytes: sum.bytes + object.size,
+        });
+        writeln!(f, "delete      {}", self.due.iter().collect::<Sum>())?;
+        writeln!(f, "condemn     {}", self.condemn.iter().collect::<Sum>())?;
+        write!(f, "waiting     {waiting}")?;
+        if let Some(due) = self.waiting.iter().map(|object| object.due).min() {
+            write!(f, ", the first one until {due:.0}")?;
+        }
+        writeln!(f, "\nkeep        {}", self.kept)?;
+        if !self.withdraw.is_empty() {
+            writeln!(f, "withdraw    {} condemnations", self.withdraw.len())?;
+        }
+        if !self.uploads.is_empty() {
+            writeln!(f, "give up     {} uploads", self.uploads.len())?;
+        }
+        Ok(())
     }
 }
 

@@ -72,11 +72,10 @@ impl Report {
 /// Numbers that are nothing are left out.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let objects = |sum: &Sum| format!("{} objects, {} bytes", sum.objects, sum.bytes);
-        writeln!(f, "deleted     {}", objects(&self.deleted))?;
-        writeln!(f, "condemned   {}", objects(&self.condemned))?;
-        writeln!(f, "waiting     {}", objects(&self.waiting))?;
-        writeln!(f, "kept        {}", objects(&self.kept))?;
+        writeln!(f, "deleted     {}", self.deleted)?;
+        writeln!(f, "condemned   {}", self.condemned)?;
+        writeln!(f, "waiting     {}", self.waiting)?;
+        writeln!(f, "kept        {}", self.kept)?;
         for (count, name, what) in [
             (self.untagged, "untagged   ", "tags that the retention rules let go"),
             (self.unlinked, "unlinked   ", "manifests that the retention rules let go"),

@@ -1,0 +1,156 @@
+//! `landbridge gc`: deletes what nothing refers to any more.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use landbridge_origin::gc::{
+    Collection, GcError, Order, Plan, Progress, Report, Retention, TagRule, collect, prepare,
+};
+use landbridge_origin::{RepositoryPattern, TextPattern};
+use landbridge_store::{Bucket, BucketLayout, Repositories};
+use url::Url;
+
+use crate::cli::GcArgs;
+use crate::config::scalar::{Period, StoreUrl};
+use crate::config::{self, Secrets, Source};
+use crate::embedded::DataDirectory;
+use crate::exit::{Exit, Failure, OrExit as _, Outcome};
+use crate::output;
+use crate::runtime;
+
+/// What an origin without a configuration promises to its clients.
+const DEFAULT_GRACE: Duration = landbridge_origin::settings::DEFAULT_GRACE;
+/// A collector that says nothing for this long is dead.
+const STALE_AFTER: Duration = Duration::from_mins(10);
+
+pub(super) fn run(args: &GcArgs) -> Outcome {
+    runtime::block_on(Box::pin(gc(args)))
+}
+
+async fn gc(args: &GcArgs) -> Outcome {
+    let (store, promised) = bucket(args)?;
+    let collection = collection(args, promised)?;
+    let bucket = Bucket::open(&store, BucketLayout::Blobs).or_usage()?;
+    let repositories = Repositories::open(bucket).await.or_failed()?;
+    if !args.apply {
+        let plan = prepare(&repositories, &collection).await.map_err(failed)?;
+        print_plan(&plan, args.json)?;
+        return Ok(found(plan.missing.len() as u64));
+    }
+    let collected = collect(&repositories, &collection, &show).await;
+    let (plan, report) = collected.map_err(failed)?;
+    print_report(&plan, &report, args.json)?;
+    Ok(found(report.missing))
+}
+
+/// The bucket, and how long its origins' clients may count on what they were told.
+fn bucket(args: &GcArgs) -> Outcome<(Url, Duration)> {
+    if let Some(file) = &args.config {
+        let settings =
+            config::load(&Source::read(file).or_usage()?, &[], Secrets::Read).or_usage()?;
+        let own = settings.own.ok_or_else(|| {
+            anyhow!("`{}` has no `origin`, whose bucket could be collected", file.display())
+        });
+        let own = own.or_usage()?;
+        return Ok((own.store, own.grace));
+    }
+    if let Some(store) = &args.store {
+        let store: StoreUrl = store.parse().map_err(|why: String| anyhow!(why)).or_usage()?;
+        let base = std::env::current_dir().or_failed()?;
+        let url = store.resolve(&base).map_err(|why| anyhow!(why)).or_usage()?;
+        return Ok((url, DEFAULT_GRACE));
+    }
+    let data = DataDirectory::at(&args.data).or_usage()?;
+    let directory = data.origin();
+    if !directory.is_dir() {
+        let path = directory.display();
+        return Err(anyhow!("there is no origin in `{path}`: name another with --data or --store"))
+            .or_usage();
+    }
+    let url = Url::from_directory_path(&directory);
+    let url = url.map_err(|()| anyhow!("`{}` is not an absolute path", directory.display()));
+    Ok((url.or_usage()?, DEFAULT_GRACE))
+}
+
+fn collection(args: &GcArgs, promised: Duration) -> Outcome<Collection> {
+    let grace = args.grace.map_or(promised, |grace| grace.0);
+    if grace < promised {
+        return Err(anyhow!(
+            "--grace {} is shorter than the {} that origins of this bucket promise to clients: a push that is under way could lose a blob; set `origin.gc.grace` in the configuration of the origins, and name the file with --config",
+            Period(grace),
+            Period(promised)
+        ))
+        .or_usage();
+    }
+    let keep = args.keep.iter().map(|rule| tag_rule(rule)).collect::<Result<_, _>>();
+    Ok(Collection {
+        grace,
+        upload_expiry: args.uploads.0,
+        retention: Retention {
+            tags: keep.or_usage()?,
+            untagged: args.untagged.map(|period| period.0),
+        },
+        kept: HashSet::new(),
+        stale_after: STALE_AFTER,
+    })
+}
+
+/// `REPOSITORIES:TAGS=N`, with `@pushed` behind it for tags that are no versions.
+fn tag_rule(text: &str) -> anyhow::Result<TagRule> {
+    let wrong = || {
+        anyhow!(
+            "--keep `{text}` is no rule: write REPOSITORIES:TAGS=N, as in `team/**:v*=10`, or `*:ci-*=5@pushed` to go by when they were pushed"
+        )
+    };
+    let (patterns, number) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let (repositories, tags) = patterns.split_once(':').ok_or_else(wrong)?;
+    let (number, order) = match number.split_once('@') {
+        None => (number, Order::Version),
+        Some((number, "pushed")) => (number, Order::Pushed),
+        Some(_) => return Err(wrong()),
+    };
+    Ok(TagRule {
+        repositories: RepositoryPattern::parse(repositories)?,
+        tags: TextPattern::parse(tags)?,
+        keep: number.parse().map_err(|_| wrong())?,
+        order,
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "results go to standard output, progress does not")]
+fn show(progress: Progress) {
+    match progress {
+        Progress::Gathering => eprintln!("reading names, manifests and objects"),
+        Progress::Condemning { objects } => eprintln!("condemning {objects} objects"),
+        Progress::Sweeping { objects, done } => {
+            eprintln!("deleting: {done} of {objects} objects that are due were looked at");
+        }
+    }
+}
+
+fn print_plan(plan: &Plan, json: bool) -> Outcome<()> {
+    if json {
+        return output::print_line(&serde_json::to_string_pretty(plan).or_failed()?);
+    }
+    output::print(&format!("{plan}\nnothing was changed: --apply does it\n"))
+}
+
+fn print_report(plan: &Plan, report: &Report, json: bool) -> Outcome<()> {
+    if json {
+        return output::print_line(&serde_json::to_string_pretty(report).or_failed()?);
+    }
+    for missing in &plan.missing {
+        output::print_line(&missing.to_string())?;
+    }
+    output::print(&report.to_string())
+}
+
+/// A name that leads nowhere is something to look at.
+fn found(missing: u64) -> Exit {
+    if missing == 0 { Exit::Done } else { Exit::Findings }
+}
+
+fn failed(error: GcError) -> Failure {
+    Failure { exit: Exit::Failed, error: error.into() }
+}
