@@ -23,9 +23,10 @@ use clap::Parser as _;
 use crate::cli::Cli;
 use crate::exit::{Failure, OrExit as _, Outcome};
 
-// glibc's allocator keeps what many threads once needed; a front that runs for months should not.
+// glibc's allocator keeps what many threads once needed, mimalloc what a swap of generations once
+// did; a front that runs for months should do neither.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     // Fails only if a provider is installed already, and this is the first line.
