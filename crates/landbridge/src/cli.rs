@@ -229,7 +229,7 @@ pub(crate) struct GcArgs {
     #[arg(long, value_name = "TIME", default_value = "7d")]
     pub(crate) uploads: Period,
 
-    /// How many of some tags stay: REPOSITORIES:TAGS=N[@pushed]; may be repeated
+    /// How many of some tags stay, a rule as below; may be repeated
     #[arg(long, value_name = "RULE")]
     pub(crate) keep: Vec<String>,
 
