@@ -172,6 +172,10 @@ fn open_az(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectS
     if !signs.iter().any(has) {
         builder = builder.with_skip_signature(true);
     }
+    let endpoint = builder.get_config_value(&Az::Endpoint).unwrap_or_default();
+    if endpoint.starts_with("http://") {
+        builder = builder.with_allow_http(true);
+    }
     Ok(Arc::new(builder.with_container_name(url.host_str().unwrap_or_default()).build()?))
 }
 
