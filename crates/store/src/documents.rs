@@ -209,7 +209,9 @@ impl Bucket {
         };
         let sequence = |name: &str| {
             let digits = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| name.parse::<u64>().ok()).flatten()
+            let sequence = digits.then(|| name.parse::<u64>().ok()).flatten();
+            // Some servers take where to begin for a hint, or do not know it.
+            sequence.filter(|sequence| *sequence >= lowest)
         };
         listed
             .try_filter_map(async |meta| Ok(meta.location.filename().and_then(sequence)))

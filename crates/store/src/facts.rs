@@ -171,10 +171,15 @@ impl Bucket {
             Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
         };
         let (bucket, directory) = (self.clone(), directory.to_owned());
+        let after = after.map(str::to_owned);
         listed
             .map(move |meta| {
                 let meta = meta.map_err(|error| bucket.failed(&directory, error))?;
                 let Some(key) = bucket.key_of(&meta.location) else { return Ok(None) };
+                // Some servers take where to begin for a hint, or do not know it.
+                if after.as_deref().is_some_and(|after| key <= after) {
+                    return Ok(None);
+                }
                 let modified = bucket.time_of(key, &meta)?;
                 Ok(Some(Entry { key: key.to_owned(), modified, size: meta.size }))
             })
