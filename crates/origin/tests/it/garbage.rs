@@ -52,8 +52,8 @@ fn what_no_name_leads_to_goes_in_two_collections_and_an_image_stays() {
         let digest = Digest::sha256_of(&manifest);
         assert_eq!(served.delete(&format!("/v2/a/manifests/{digest}")).status, 202);
         until(served, |report| report.kept.objects + report.waiting.objects == 0);
-        until(served, |report| report.deleted.objects > 0);
-        assert_eq!(served.get(&target).status, 404);
+        // What was pushed in the second of its condemnation is reprieved once, others are not.
+        until(served, |_| served.get(&target).status == 404);
     });
 }
 
