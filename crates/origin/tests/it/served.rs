@@ -12,6 +12,7 @@ use landbridge_testkit::http::{Answer, Wire};
 use tokio::runtime::Runtime;
 use url::Url;
 
+use crate::azurite::{Azurite, Endpoint};
 use crate::s3;
 
 /// Where an origin keeps what it has.
@@ -20,10 +21,18 @@ pub(crate) enum Store {
     Memory,
     Directory,
     S3,
+    Azurite,
 }
 
-/// Every kind of store.
-pub(crate) const STORES: [Store; 3] = [Store::Memory, Store::Directory, Store::S3];
+/// Every kind of store that needs nothing but this process.
+const STORES: [Store; 3] = [Store::Memory, Store::Directory, Store::S3];
+
+#[test]
+#[ignore = "needs azurite: scripts/stores azurite"]
+fn azurite_serves_an_origin_like_every_store() {
+    // Real clients bring an origin of their own.
+    Azurite::start().run_again(&["--skip", "clients::"]);
+}
 
 /// A running origin with nothing in it.
 pub(crate) struct Served {
@@ -41,7 +50,8 @@ pub(crate) fn everywhere(check: impl Fn(&Served)) {
 
 /// As [`everywhere`], with other settings.
 pub(crate) fn everywhere_with(change: impl Fn(&mut Settings), check: impl Fn(&Served)) {
-    for store in STORES {
+    let stores = if Endpoint::offered().is_some() { &[Store::Azurite][..] } else { &STORES };
+    for &store in stores {
         #[expect(clippy::print_stdout, reason = "seen only if the check fails")]
         {
             println!("over {store:?}");
@@ -202,5 +212,6 @@ async fn open(store: Store, directory: &Path) -> Bucket {
         Store::S3 => {
             s3::Server::start(directory).await.bucket("bucket", BucketLayout::Blobs, "registry")
         }
+        Store::Azurite => Endpoint::offered().unwrap().bucket(BucketLayout::Blobs, "registry"),
     }
 }

@@ -16,6 +16,7 @@ use landbridge_sign::LocalKey;
 use landbridge_store::{Bucket, BucketLayout, Creation, PutError, Repositories, StoreError};
 use url::Url;
 
+use crate::azurite::Azurite;
 use crate::{leases, repositories, s3, uploads};
 
 const TYPE: &str = "application/octet-stream";
@@ -46,6 +47,14 @@ async fn s3_keeps_the_promises() {
     let server = s3::Server::start(directory.path()).await;
     every_promise(&server.bucket("plain", BucketLayout::ContainersImages, "")).await;
     every_promise(&server.bucket("prefixed", BucketLayout::Blobs, "some/where")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs azurite: scripts/stores azurite"]
+async fn azurite_keeps_the_promises() {
+    let azurite = Azurite::start();
+    every_promise(&azurite.endpoint.bucket(BucketLayout::ContainersImages, "")).await;
+    every_promise(&azurite.endpoint.bucket(BucketLayout::Blobs, "some/where")).await;
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState};
 use tempfile::TempDir;
 use url::Url;
 
+use crate::azurite::{Azurite, Endpoint};
 use crate::s3;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -40,7 +41,12 @@ fn copies(indexes: &[usize]) -> CopySet {
 }
 
 impl World {
-    fn on_disk() -> Self {
+    /// On a disk, or over the store that this process was given.
+    fn new() -> Self {
+        if let Some(endpoint) = Endpoint::offered() {
+            let bucket = |prefix| endpoint.bucket(BucketLayout::ContainersImages, prefix);
+            return Self::over(bucket("origin"), bucket(""));
+        }
         let directory = tempfile::tempdir().unwrap();
         let open = |name| {
             let url = Url::from_directory_path(directory.path().join(name)).unwrap();
@@ -170,9 +176,15 @@ fn unchanged(poll: Poll) -> Vec<String> {
     }
 }
 
+#[test]
+#[ignore = "needs azurite: scripts/stores azurite"]
+fn azurite_has_the_same_releases() {
+    Azurite::start().run_again(&["release::"]);
+}
+
 #[tokio::test]
 async fn a_release_is_seen_whole_with_every_copy_that_holds_it() {
-    let world = World::on_disk();
+    let world = World::new();
     let none = world.reader.poll(None).await.unwrap_err();
     assert!(matches!(none, ReadError::NoPointer { .. }), "{none:?}");
 
@@ -201,7 +213,7 @@ async fn a_release_is_seen_whole_with_every_copy_that_holds_it() {
 
 #[tokio::test]
 async fn a_moved_tag_keeps_the_old_digests_answerable_for_a_while() {
-    let world = World::on_disk();
+    let world = World::new();
     for seed in ["1", "2", "3", "4"] {
         world.release(&image("a", "latest", seed)).await.unwrap();
         let base = world.publication.base().await.unwrap();
@@ -229,7 +241,7 @@ async fn a_moved_tag_keeps_the_old_digests_answerable_for_a_while() {
 
 #[tokio::test]
 async fn what_was_not_confirmed_is_not_published() {
-    let world = World::on_disk();
+    let world = World::new();
     let one = image("a", "v1", "1");
     let mirror_only = world.put(&one, &[world.mirror()]).await.unwrap();
     for evidence in [Evidence::default(), mirror_only] {
@@ -251,7 +263,7 @@ async fn what_was_not_confirmed_is_not_published() {
 
 #[tokio::test]
 async fn of_two_publishers_the_slower_one_starts_again() {
-    let world = World::on_disk();
+    let world = World::new();
     let (one, two) = (image("a", "v1", "1"), image("a", "v2", "2"));
     let evidence = world.put(&two, &[&world.publication.authority, world.mirror()]).await.unwrap();
     let base = world.publication.base().await.unwrap();
@@ -273,7 +285,7 @@ async fn of_two_publishers_the_slower_one_starts_again() {
 
 #[tokio::test]
 async fn a_signature_that_nobody_would_believe_is_not_published() {
-    let world = World::on_disk();
+    let world = World::new();
     let one = image("a", "v1", "1");
     let evidence = world.put(&one, &[&world.publication.authority]).await.unwrap();
     let stranger = LocalKey::generate().unwrap();
@@ -297,7 +309,7 @@ async fn a_signature_that_nobody_would_believe_is_not_published() {
 
 #[tokio::test]
 async fn a_mirror_is_used_for_what_it_holds_and_no_more() {
-    let world = World::on_disk();
+    let world = World::new();
     let (one, two) = (image("a", "v1", "1"), image("b", "v1", "2"));
     world.release(&one).await.unwrap();
     let evidence = world.put(&two, &[&world.publication.authority]).await.unwrap();
@@ -332,7 +344,7 @@ async fn a_mirror_is_used_for_what_it_holds_and_no_more() {
 
 #[tokio::test]
 async fn a_change_of_a_holding_alone_is_news() {
-    let world = World::on_disk();
+    let world = World::new();
     let one = image("a", "v1", "1");
     world.release(&one).await.unwrap();
     let loaded = world.load(None).await;
@@ -352,7 +364,7 @@ async fn a_change_of_a_holding_alone_is_news() {
 
 #[tokio::test]
 async fn a_history_that_is_rewritten_is_refused_and_told() {
-    let world = World::on_disk();
+    let world = World::new();
     world.release(&image("a", "v1", "1")).await.unwrap();
     let loaded = world.load(None).await;
     let rewritten = Pointer { reason: "rewritten".into(), ..loaded.pointer.content().clone() };
