@@ -7,7 +7,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
@@ -32,6 +32,8 @@ const VERSION: &str = "2021-08-06";
 /// The emulator, until this is dropped.
 pub(crate) struct Azurite {
     process: Child,
+    /// Kept open: a word on a closed pipe would end the process.
+    output: BufReader<ChildStdout>,
     pub(crate) endpoint: Endpoint,
 }
 
@@ -51,10 +53,11 @@ impl Azurite {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let output = BufReader::new(process.stdout.take().unwrap());
         // Before the port is looked for, so that the process ends whatever is found.
-        let mut azurite = Self { process, endpoint: Endpoint(String::new()) };
-        let endpoint = lines
+        let mut azurite = Self { process, output, endpoint: Endpoint(String::new()) };
+        let endpoint = (&mut azurite.output)
+            .lines()
             .map(Result::unwrap)
             .find_map(|line| Some(line.split_once("listens on http://")?.1.to_owned()));
         azurite.endpoint = Endpoint(endpoint.unwrap());
