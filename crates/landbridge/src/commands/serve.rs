@@ -42,7 +42,15 @@ async fn serve(args: &ServeArgs) -> Outcome {
     let config = load(&origin, args)?;
     let own_settings = config.own.clone();
     let own = match &own_settings {
-        Some(settings) => Some(settings.start("--origin-listen").await?),
+        Some(settings) => match settings.start("--origin-listen").await {
+            Ok(own) => Some(own),
+            // On a full disk nothing can be pushed, but what is there can be pulled.
+            Err(Failure { exit: Exit::Failed, error }) => {
+                error!("{error:#}; what was published is served all the same");
+                None
+            }
+            Err(failure) => return Err(failure),
+        },
         None => None,
     };
     let own_address = own.as_ref().map(landbridge_origin::Origin::address);

@@ -27,7 +27,10 @@ fn a_full_disk_is_said_to_be_full_and_what_was_there_stays() {
     assert_eq!(failed.code, Some(3), "{failed:?}");
     assert!(failed.stderr.contains("error: "), "{failed:?}");
     assert!(failed.stderr.contains("No space left on device"), "{failed:?}");
-    // The front over the same full disk goes on answering, and so does a new one.
+    // To the last byte.
+    std::fs::write(tmpfs.path().join("filler"), vec![0; 8 << 20]).unwrap_err();
+    // The front over the same full disk goes on answering, and so does a new one, which can take
+    // no pushes.
     assert_eq!(pull_everything(&front).unwrap(), before);
     front.stop().unwrap();
     let front = Front::over(&data).unwrap();
