@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3, Checksum};
 use object_store::azure::{AzureConfigKey as Az, MicrosoftAzureBuilder};
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Gs};
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey as Gs};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use object_store::{
+    ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
+};
 use url::Url;
 
 use crate::error::{OpenError, Place, StoreError};
@@ -154,7 +156,14 @@ fn open_gs(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectS
     let signs =
         [Gs::ServiceAccount, Gs::ServiceAccountKey, Gs::ApplicationCredentials, Gs::BearerToken];
     if !signs.iter().any(has) {
-        builder = builder.with_skip_signature(true);
+        // Reads are then anonymous. Writes would look for a token all the same, in the user's files
+        // and at the metadata address: they get none, and are refused.
+        let nobody = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
+        builder = builder.with_skip_signature(true).with_credentials(Arc::new(nobody));
+    }
+    let endpoint = builder.get_config_value(&Gs::BaseUrl).unwrap_or_default();
+    if endpoint.starts_with("http://") {
+        builder = builder.with_config(Gs::Client(ClientConfigKey::AllowHttp), "true");
     }
     Ok(Arc::new(builder.with_bucket_name(url.host_str().unwrap_or_default()).build()?))
 }
