@@ -1,15 +1,12 @@
 //! The origin as its clients meet it: a real server over real stores.
 //!
 //! The checks of the OCI conformance suite, grouped as it groups them, and then what the suite does
-//! not ask. Every check runs over memory, a directory and an S3 server, and over azurite if that is
-//! asked for.
+//! not ask. Every check runs over memory, a directory, an S3 server and a double of Google's storage,
+//! and over azurite or garage if that is asked for.
 
 #![allow(clippy::unwrap_used, reason = "a test whose means fail has failed")]
 
 mod access;
-#[allow(dead_code, reason = "here not every part of it is needed")]
-#[path = "../../../store/tests/it/azurite.rs"]
-mod azurite;
 mod blobs;
 mod broken;
 mod clients;

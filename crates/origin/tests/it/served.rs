@@ -9,10 +9,10 @@ use landbridge_origin::Origin;
 use landbridge_origin::settings::Settings;
 use landbridge_store::{Bucket, BucketLayout};
 use landbridge_testkit::http::{Answer, Wire};
+use landbridge_testkit::{Azurite, Garage, Gcs, StoreAddress};
 use tokio::runtime::Runtime;
 use url::Url;
 
-use crate::azurite::{Azurite, Endpoint};
 use crate::s3;
 
 /// Where an origin keeps what it has.
@@ -21,17 +21,27 @@ pub(crate) enum Store {
     Memory,
     Directory,
     S3,
-    Azurite,
+    Gcs,
+    /// The store that this process was given.
+    Offered,
 }
 
 /// Every kind of store that needs nothing but this process.
-const STORES: [Store; 3] = [Store::Memory, Store::Directory, Store::S3];
+const STORES: [Store; 4] = [Store::Memory, Store::Directory, Store::S3, Store::Gcs];
+
+/// What a process runs that was given a store. Real clients bring an origin of their own.
+const AGAIN: [&str; 2] = ["--skip", "clients::"];
 
 #[test]
 #[ignore = "needs azurite: scripts/stores azurite"]
 fn azurite_serves_an_origin_like_every_store() {
-    // Real clients bring an origin of their own.
-    Azurite::start().run_again(&["--skip", "clients::"]);
+    Azurite::start().unwrap().address().run_again(&AGAIN).unwrap();
+}
+
+#[test]
+#[ignore = "needs garage: scripts/stores garage"]
+fn garage_serves_an_origin_like_every_store() {
+    Garage::start().unwrap().address().run_again(&AGAIN).unwrap();
 }
 
 /// A running origin with nothing in it.
@@ -40,6 +50,9 @@ pub(crate) struct Served {
     origin: Option<Origin>,
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Runtime,
+    /// Whether its store creates an object only if there is none.
+    pub(crate) creates: bool,
+    gcs: Option<Gcs>,
     _directory: tempfile::TempDir,
 }
 
@@ -50,13 +63,18 @@ pub(crate) fn everywhere(check: impl Fn(&Served)) {
 
 /// As [`everywhere`], with other settings.
 pub(crate) fn everywhere_with(change: impl Fn(&mut Settings), check: impl Fn(&Served)) {
-    let stores = if Endpoint::offered().is_some() { &[Store::Azurite][..] } else { &STORES };
+    let is_offered = StoreAddress::offered().unwrap().is_some();
+    let stores = if is_offered { &[Store::Offered][..] } else { &STORES };
     for &store in stores {
         #[expect(clippy::print_stdout, reason = "seen only if the check fails")]
         {
             println!("over {store:?}");
         }
-        check(&Served::start_with(store, &change));
+        let served = Served::start_with(store, &change);
+        check(&served);
+        // What the origin recovered from is a mistake all the same.
+        let refused = served.gcs.as_ref().map(Gcs::refused).unwrap_or_default();
+        assert_eq!(refused, Vec::<String>::new());
     }
 }
 
@@ -68,12 +86,17 @@ impl Served {
     pub(crate) fn start_with(store: Store, change: impl Fn(&mut Settings)) -> Self {
         let runtime = Runtime::new().unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let bucket = runtime.block_on(open(store, directory.path()));
+        let (bucket, gcs) = runtime.block_on(open(store, directory.path()));
         let mut settings = Settings::local(bucket.clone(), 0);
         change(&mut settings);
         let origin = runtime.block_on(Origin::start(settings)).unwrap();
         let address = origin.address();
-        Self { bucket, origin: Some(origin), address, runtime, _directory: directory }
+        let creates = match store {
+            Store::Memory | Store::Directory | Store::S3 | Store::Gcs => true,
+            Store::Offered => StoreAddress::offered().unwrap().unwrap().kind().creates(),
+        };
+        let origin = Some(origin);
+        Self { bucket, origin, address, runtime, creates, gcs, _directory: directory }
     }
 
     /// A second origin on the same bucket.
@@ -200,18 +223,23 @@ pub(crate) fn expect(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.header("content-type"), Some("application/json"));
 }
 
-async fn open(store: Store, directory: &Path) -> Bucket {
+/// An empty bucket, and the double that it is in.
+async fn open(store: Store, directory: &Path) -> (Bucket, Option<Gcs>) {
+    let plain = |url: Url| (Bucket::open(&url, BucketLayout::Blobs).unwrap(), None);
     match store {
-        Store::Memory => {
-            Bucket::open(&Url::parse("memory:///").unwrap(), BucketLayout::Blobs).unwrap()
-        }
-        Store::Directory => {
-            Bucket::open(&Url::from_directory_path(directory).unwrap(), BucketLayout::Blobs)
-                .unwrap()
-        }
+        Store::Memory => plain(Url::parse("memory:///").unwrap()),
+        Store::Directory => plain(Url::from_directory_path(directory).unwrap()),
         Store::S3 => {
-            s3::Server::start(directory).await.bucket("bucket", BucketLayout::Blobs, "registry")
+            let server = s3::Server::start(directory).await;
+            (server.bucket("bucket", BucketLayout::Blobs, "registry"), None)
         }
-        Store::Azurite => Endpoint::offered().unwrap().bucket(BucketLayout::Blobs, "registry"),
+        Store::Gcs => {
+            let gcs = Gcs::start().unwrap();
+            (gcs.address().bucket(BucketLayout::Blobs, "registry").unwrap(), Some(gcs))
+        }
+        Store::Offered => {
+            let store = StoreAddress::offered().unwrap().unwrap();
+            (store.bucket(BucketLayout::Blobs, "registry").unwrap(), None)
+        }
     }
 }

@@ -47,7 +47,12 @@ fn of_two_clients_that_send_the_same_chunk_one_wins() {
                 both.sort_unstable();
                 both
             });
-            assert_eq!(statuses, [202, 416]);
+            // A store that overwrites lets both win in the rare case, and one of the two is kept.
+            let both_may_win = !served.creates;
+            assert!(
+                statuses == [202, 416] || both_may_win && statuses == [202, 202],
+                "{statuses:?}"
+            );
             let closing = served.ask("PUT", &format!("{upload}?digest={digest}"), &[], b"");
             assert_eq!(closing.status, 201, "{closing}");
             assert_eq!(served.get(&format!("/v2/a/blobs/{digest}")).body, blob);

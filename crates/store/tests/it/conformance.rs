@@ -14,9 +14,9 @@ use landbridge_core::holding::Holding;
 use landbridge_core::pointer::{Keys, Pointer};
 use landbridge_sign::LocalKey;
 use landbridge_store::{Bucket, BucketLayout, Creation, PutError, Repositories, StoreError};
+use landbridge_testkit::{Azurite, Garage, Gcs};
 use url::Url;
 
-use crate::azurite::Azurite;
 use crate::{leases, repositories, s3, uploads};
 
 const TYPE: &str = "application/octet-stream";
@@ -50,27 +50,63 @@ async fn s3_keeps_the_promises() {
 }
 
 #[tokio::test]
+async fn gcs_keeps_the_promises() {
+    let gcs = Gcs::start().unwrap();
+    let bucket = |layout, prefix| gcs.address().bucket(layout, prefix).unwrap();
+    every_promise(&bucket(BucketLayout::ContainersImages, "")).await;
+    every_promise(&bucket(BucketLayout::Blobs, "some/where")).await;
+    assert_eq!(gcs.refused(), Vec::<String>::new());
+    // The double knows no request that nobody sends, and nobody avoids one.
+    let answered: Vec<&str> = gcs.answered().into_keys().collect();
+    assert_eq!(answered, EVERY_REQUEST_OF_GCS);
+}
+
+const EVERY_REQUEST_OF_GCS: [&str; 14] = [
+    "abort",
+    "complete",
+    "copy",
+    "create bucket",
+    "delete",
+    "get",
+    "get range",
+    "head",
+    "initiate",
+    "list",
+    "list on",
+    "part",
+    "put",
+    "put if",
+];
+
+#[tokio::test]
 #[ignore = "needs azurite: scripts/stores azurite"]
 async fn azurite_keeps_the_promises() {
-    let azurite = Azurite::start();
-    every_promise(&azurite.endpoint.bucket(BucketLayout::ContainersImages, "")).await;
-    every_promise(&azurite.endpoint.bucket(BucketLayout::Blobs, "some/where")).await;
+    let azurite = Azurite::start().unwrap();
+    let bucket = |layout, prefix| azurite.address().bucket(layout, prefix).unwrap();
+    every_promise(&bucket(BucketLayout::ContainersImages, "")).await;
+    every_promise(&bucket(BucketLayout::Blobs, "some/where")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs garage: scripts/stores garage"]
+async fn garage_is_found_out_and_keeps_what_it_can() {
+    let garage = Garage::start().unwrap();
+    let bucket = |layout, prefix| garage.address().bucket(layout, prefix).unwrap();
+    promises_of_a_mirror(&bucket(BucketLayout::ContainersImages, "")).await;
+    let overwrites = bucket(BucketLayout::Blobs, "some/where");
+    promises_of_a_mirror(&overwrites).await;
+    promises_of_what_overwrites(overwrites).await;
 }
 
 #[tokio::test]
 async fn a_store_that_overwrites_is_found_out_and_keeps_what_it_can() {
     let directory = tempfile::tempdir().unwrap();
     let server = s3::Server::start_with(directory.path(), s3::Conditions::Ignored).await;
-    let bucket = server.bucket("overwrites", BucketLayout::Blobs, "");
-    let unsupported = bucket.probe_create().await;
-    assert!(matches!(unsupported, Err(StoreError::Unsupported { .. })), "{unsupported:?}");
-    let opened = Repositories::open(bucket).await.unwrap();
-    assert_eq!(opened.creation(), Creation::ReadBack);
-    uploads::every_promise(&opened).await;
-    leases::every_promise(&opened).await;
+    promises_of_what_overwrites(server.bucket("overwrites", BucketLayout::Blobs, "")).await;
 }
 
-async fn every_promise(bucket: &Bucket) {
+/// What needs no object to be created only if there is none.
+async fn promises_of_a_mirror(bucket: &Bucket) {
     absent(bucket).await;
     whole_objects_come_back(bucket).await;
     wrong_sources_leave_nothing(bucket).await;
@@ -78,6 +114,20 @@ async fn every_promise(bucket: &Bucket) {
     ranges(bucket).await;
     documents(bucket).await;
     holdings(bucket).await;
+}
+
+async fn promises_of_what_overwrites(bucket: Bucket) {
+    let unsupported = bucket.probe_create().await;
+    assert!(matches!(unsupported, Err(StoreError::Unsupported { .. })), "{unsupported:?}");
+    let opened = Repositories::open(bucket).await.unwrap();
+    assert_eq!(opened.creation(), Creation::ReadBack);
+    uploads::every_promise(&opened).await;
+    repositories::every_promise(&opened).await;
+    leases::every_promise(&opened).await;
+}
+
+async fn every_promise(bucket: &Bucket) {
+    promises_of_a_mirror(bucket).await;
     pointers(bucket).await;
     match bucket.layout() {
         BucketLayout::Blobs => {

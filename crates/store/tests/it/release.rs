@@ -16,10 +16,10 @@ use landbridge_store::publish::{
 };
 use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll, ReadError};
 use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState};
+use landbridge_testkit::{Azurite, Garage, Gcs, StoreAddress};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::azurite::{Azurite, Endpoint};
 use crate::s3;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -41,18 +41,19 @@ fn copies(indexes: &[usize]) -> CopySet {
 }
 
 impl World {
-    /// On a disk, or over the store that this process was given.
+    /// On a disk, or over the store that this process was given: what overwrites is a mirror only.
     fn new() -> Self {
-        if let Some(endpoint) = Endpoint::offered() {
-            let bucket = |prefix| endpoint.bucket(BucketLayout::ContainersImages, prefix);
-            return Self::over(bucket("origin"), bucket(""));
-        }
+        let offered = StoreAddress::offered().unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let open = |name| {
+        let open = |name, offered: Option<&StoreAddress>| {
+            if let Some(store) = offered {
+                return store.bucket(BucketLayout::ContainersImages, name).unwrap();
+            }
             let url = Url::from_directory_path(directory.path().join(name)).unwrap();
             Bucket::open(&url, BucketLayout::ContainersImages).unwrap()
         };
-        let (authority, mirror) = (open("origin"), open("mirror"));
+        let authority = open("origin", offered.as_ref().filter(|store| store.kind().creates()));
+        let mirror = open("mirror", offered.as_ref());
         Self { _directory: Some(directory), ..Self::over(authority, mirror) }
     }
 
@@ -176,10 +177,26 @@ fn unchanged(poll: Poll) -> Vec<String> {
     }
 }
 
+/// What a process runs that was given a store: all of these tests but those that would give it another.
+const AGAIN: [&str; 3] = ["release::", "--skip", "the_same_releases"];
+
+#[test]
+fn gcs_has_the_same_releases() {
+    let gcs = Gcs::start().unwrap();
+    gcs.address().run_again(&AGAIN).unwrap();
+    assert_eq!(gcs.refused(), Vec::<String>::new());
+}
+
 #[test]
 #[ignore = "needs azurite: scripts/stores azurite"]
 fn azurite_has_the_same_releases() {
-    Azurite::start().run_again(&["release::"]);
+    Azurite::start().unwrap().address().run_again(&AGAIN).unwrap();
+}
+
+#[test]
+#[ignore = "needs garage: scripts/stores garage"]
+fn garage_as_a_mirror_has_the_same_releases() {
+    Garage::start().unwrap().address().run_again(&AGAIN).unwrap();
 }
 
 #[tokio::test]

@@ -4,4 +4,5 @@
 
 mod clients;
 mod fixtures;
+mod gcs;
 mod network;
