@@ -37,6 +37,15 @@ struct Inner {
     keeps_attributes: bool,
 }
 
+/// When a copy within the store is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Copies {
+    /// Before the store answers, in one step.
+    AtOnce,
+    /// Perhaps after it.
+    Later,
+}
+
 /// An object on its way to a client.
 pub struct ObjectBody {
     /// The whole object's size in bytes.
@@ -79,6 +88,20 @@ impl Bucket {
             layout,
             keeps_attributes: opened.keeps_attributes,
         })))
+    }
+
+    /// A bucket that says it is at this address and keeps what it has in `store`.
+    #[cfg(test)]
+    pub(crate) fn over(address: &str, store: Arc<dyn ObjectStore>) -> Self {
+        Self(Arc::new(Inner {
+            address: address.parse().unwrap(),
+            name: address.into(),
+            scratch: Arc::clone(&store),
+            store,
+            prefix: Path::default(),
+            layout: BucketLayout::Blobs,
+            keeps_attributes: true,
+        }))
     }
 
     /// The bucket's address without credentials.
@@ -198,6 +221,14 @@ impl Bucket {
         let prefix = self.0.prefix.as_ref();
         let rest = path.as_ref().strip_prefix(prefix)?;
         if prefix.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+
+    /// When a copy within the store is made.
+    pub(crate) fn copies(&self) -> Copies {
+        match self.0.address.scheme() {
+            "az" => Copies::Later,
+            _ => Copies::AtOnce,
+        }
     }
 
     /// Whether the store lists keys in the order of their bytes.
