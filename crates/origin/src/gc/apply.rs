@@ -38,13 +38,28 @@ pub enum Progress {
 
 /// Collects: condemns what nothing refers to, deletes what has been condemned for long enough.
 ///
-/// One collection of a bucket runs at a time; [`GcError::Collector`] says if another does.
+/// One collection of a bucket runs at a time; [`GcError::Collector`] says if another does. A
+/// collection that fails makes way for the next one at once, as far as the store lets it; one whose
+/// process is killed does when it was silent for [`Collection::stale_after`].
 pub async fn collect(
     repositories: &Repositories,
     collection: &Collection,
     listener: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Plan, Report), GcError> {
     let mut collector = begin(repositories, collection.stale_after).await?;
+    let collected = carry_out(repositories, collection, listener, &mut collector).await;
+    let released = collector.release().await;
+    let collected = collected?;
+    released?;
+    Ok(collected)
+}
+
+async fn carry_out(
+    repositories: &Repositories,
+    collection: &Collection,
+    listener: &(dyn Fn(Progress) + Sync),
+    collector: &mut Collector,
+) -> Result<(Plan, Report), GcError> {
     listener(Progress::Gathering);
     let plan = super::prepare(repositories, collection).await?;
     let mut report = Report::of(&plan);
@@ -83,7 +98,6 @@ pub async fn collect(
     for id in &plan.uploads {
         report.uploads += u64::from(repositories.uploads().cancel(id).await?);
     }
-    collector.release().await?;
     Ok((plan, report))
 }
 

@@ -8,10 +8,11 @@ use landbridge_core::Digest;
 use landbridge_core::generation::{Document as _, ObjectEntry, Repository, RepositoryEntry, Root};
 use landbridge_core::media_type::{OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST};
 use landbridge_origin::gc::{Collection, Report, Retention, collect, prepare};
-use landbridge_store::Repositories;
+use landbridge_store::{BucketLayout, Repositories};
 use serde_json::json;
 
 use crate::content::{bytes, encode, image};
+use crate::s3;
 use crate::served::{Served, Store, everywhere_with};
 
 fn collection(grace: Duration) -> Collection {
@@ -97,6 +98,33 @@ fn who_is_told_that_a_condemned_blob_is_there_can_rely_on_it() {
         let report = run(served, &collection(Duration::ZERO));
         assert_eq!((report.deleted.objects, report.withdrawn), (0, 1), "{report}");
     });
+}
+
+/// Collections whose store refuses more and more reads, each followed by one that may do all.
+#[tokio::test]
+async fn a_collection_that_fails_in_the_middle_makes_way_for_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = s3::Server::start(directory.path()).await;
+    let bucket = server.bucket("bucket", BucketLayout::Blobs, "");
+    let repositories = Repositories::open(bucket).await.unwrap();
+    let orphan = bytes(9, 1000);
+    let digest = Digest::sha256_of(&orphan);
+    let once = futures::stream::iter([Ok::<_, std::convert::Infallible>(orphan.into())]);
+    repositories.bucket().put_object(&digest, 1000, "", once).await.unwrap();
+
+    let (mut failed, mut reads) = (0, 0);
+    loop {
+        server.allow_reads(reads);
+        let first = collect(&repositories, &collection(GRACE), &|_| {}).await;
+        server.allow_reads(i64::MAX);
+        collect(&repositories, &collection(GRACE), &|_| {}).await.unwrap();
+        reads += 1;
+        match first {
+            Ok(_) => break,
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(failed > 3, "only {failed} collections failed");
 }
 
 /// No time to wait for: a report then holds for the next collection only.
