@@ -7,25 +7,21 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use landbridge_listen::{Protocols, Tls, TlsError};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::admin;
-use crate::cause::chain;
 use crate::explain::{self, ExplainError, Explanation, Question};
 use crate::keeper::{GatherError, Gathered};
 use crate::metrics::Metrics;
 use crate::record_log::RecordLog;
-use crate::server::{self, Server};
+use crate::server::Server;
 use crate::settings::{ListenSettings, Settings};
 use crate::shared::Shared;
 use crate::snapshot::SnapshotError;
-use crate::tls::{Tls, TlsError};
-
-/// How often certificate files are looked at.
-const TLS_CHECK: Duration = Duration::from_secs(5);
 
 /// Why a front does not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +87,11 @@ impl Front {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let listen = settings.listen.clone();
         let bind = |address, listener| {
-            server::bind(address).map_err(|source| StartError::Bind { address, listener, source })
+            landbridge_listen::bind(address).map_err(|source| StartError::Bind {
+                address,
+                listener,
+                source,
+            })
         };
         let public = bind(listen.address, "public")?;
         let admin = bind(listen.admin, "admin")?;
@@ -99,7 +99,8 @@ impl Front {
             |socket: &std::net::TcpListener, fallback| socket.local_addr().unwrap_or(fallback);
         let (public_address, admin_address) =
             (address(&public, listen.address), address(&admin, listen.admin));
-        let tls = listen.tls.as_ref().map(Tls::open).transpose()?;
+        let tls =
+            listen.tls.as_ref().map(|files| Tls::open(files, Protocols::Http2)).transpose()?;
         let records = RecordLog::open(&settings.records, listen.threads).map_err(|source| {
             StartError::Records {
                 directory: settings.records.directory.display().to_string(),
@@ -131,7 +132,7 @@ impl Front {
         front.spawn_admin(admin).map_err(StartError::Threads)?;
         front.spawn_records();
         if let Some(tls) = tls {
-            front.spawn_tls(tls);
+            front.tasks.spawn(tls.keep_current(front.stop.clone()));
         }
         front.spawn_keeper(gathered, front.keeper.lock().await.clone());
         Ok(front)
@@ -229,22 +230,6 @@ impl Front {
                     }
                     Ok(Err(_)) => {}
                     Err(error) => error!(%error, "the record writer ended"),
-                }
-            }
-        });
-    }
-
-    fn spawn_tls(&self, tls: Tls) {
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            while stop.run_until_cancelled(tokio::time::sleep(TLS_CHECK)).await.is_some() {
-                match tls.refresh() {
-                    Ok(false) => {}
-                    Ok(true) => info!("a new certificate is in use"),
-                    Err(error) => warn!(
-                        error = chain(&error),
-                        "the new certificate is not used; the old one stays"
-                    ),
                 }
             }
         });

@@ -31,7 +31,6 @@ pub mod settings;
 mod shared;
 mod snapshot;
 mod timed_io;
-mod tls;
 mod union;
 mod world;
 
@@ -42,5 +41,4 @@ pub use front::{Front, OfflineError, ReloadError, StartError, explain_offline};
 pub use keeper::GatherError;
 pub use ranges::RangesError;
 pub use snapshot::SnapshotError;
-pub use tls::TlsError;
 pub use world::OpenError;

@@ -1,8 +1,7 @@
 //! The public listener: threads, connections, limits and the end of them.
 //!
 //! Each thread has its own event loop and accepts from the same socket, so that a request never
-//! moves between cores. The socket is bound once and without `SO_REUSEPORT`: a second front on
-//! the same port is told so.
+//! moves between cores.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,6 +13,7 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use landbridge_listen::Tls;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -23,24 +23,11 @@ use crate::service::PullService;
 use crate::settings::{ConnectionLimits, ListenSettings};
 use crate::shared::Shared;
 use crate::timed_io::{Heads, Limits, TimedIo};
-use crate::tls::Tls;
 
 /// Threads that read files for one event loop: embedded mirrors and buckets in directories.
 const BLOCKING_THREADS: usize = 8;
 /// The most streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
-
-/// Binds an address, and tells one that is in use from one that is not ours.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-    // A front that was killed must be able to come back while old connections linger.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(4096)?;
-    Ok(socket.into())
-}
 
 /// The threads that answer.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use landbridge_core::breaker::BreakerSettings;
 use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::{RangeFormat, SuspicionLimits};
 use landbridge_core::pointer::Keys;
+use landbridge_listen::TlsFiles;
 use landbridge_registry::Credentials;
 use landbridge_store::BucketLayout;
 use url::Url;
@@ -59,15 +60,6 @@ pub struct ListenSettings {
     pub limits: ConnectionLimits,
     /// How long a stopping front waits for requests that are under way.
     pub drain: Duration,
-}
-
-/// Where a certificate lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// PEM file with the certificate chain.
-    pub certificate: PathBuf,
-    /// PEM file with the private key.
-    pub key: PathBuf,
 }
 
 /// Limits of one connection.

@@ -154,10 +154,13 @@ pub(crate) struct ServeArgs {
 const ORIGIN_HELP: &str = "\
 It has all of the OCI distribution specification: pushes by chunks or at once, mounts, referrers,
 deletion. Everything is kept in the bucket, so any number of origins may serve the same one.
-Without access rules anybody who reaches it may push and delete, so it listens on loopback only.
+Without access rules anybody who reaches it may push and delete, so it listens on loopback only. A
+configuration says who may do what (`origin.access`), with passwords or with the identity of a CI
+system, and then it listens anywhere.
 
-When ready, the first line of standard output is `listening on http://ADDR`. SIGTERM and Ctrl-C
-finish the requests that are under way.
+When ready, the first line of standard output is `listening on http://ADDR`, or `https://ADDR`.
+SIGHUP takes other access rules and `origin.writes` from the configuration; a password file is read
+again whenever it changes. SIGTERM and Ctrl-C finish the requests that are under way.
 
 Examples:
   landbridge origin --store /srv/registry
@@ -191,7 +194,8 @@ runs, a day apart, until space is won: run it every night.
 
 A rule of --keep is REPOSITORIES:TAGS=N: of the tags that match, each repository keeps the N newest
 versions, or with `@pushed` behind it the N pushed last. `*` stands for a part of a name, `**` for
-any. Tags that no rule speaks of stay.
+any. Tags that no rule speaks of stay. A configuration may have rules too (`origin.gc.retention`);
+those of the command line go before them.
 
 Exits with 1 if a name leads to a manifest that is not there.
 
@@ -226,8 +230,9 @@ pub(crate) struct GcArgs {
     pub(crate) grace: Option<Period>,
 
     /// An upload of which nothing was heard for this long is given up
-    #[arg(long, value_name = "TIME", default_value = "7d")]
-    pub(crate) uploads: Period,
+    /// [default: that of the configuration, 7d]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) uploads: Option<Period>,
 
     /// How many of some tags stay, a rule as below; may be repeated
     #[arg(long, value_name = "RULE")]

@@ -21,11 +21,11 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::cli::LocalRanges;
 use crate::config::Source;
-use crate::config::raw::own::{Collection, Own, OwnListening, PushLimits, Sparse};
-use crate::config::raw::{
-    Authority, Cache, Delivery, Embedded, Format, Layout, Mirror, Origin, Proxies, Ranges, Raw,
-    Records, Registry, Route, Share, Site,
+use crate::config::raw::copies::{
+    Authority, Delivery, Embedded, Layout, Mirror, Origin, Registry, Route, Share, Site,
 };
+use crate::config::raw::own::Own;
+use crate::config::raw::{Cache, Format, Proxies, Ranges, Raw, Records};
 use crate::config::scalar::{FilePath, Host, Name, Network, Period, PlaceName, StoreUrl};
 use crate::exit::{OrExit as _, Outcome};
 
@@ -162,10 +162,7 @@ impl DataDirectory {
             origins: vec![origin],
             origin: Some(Own {
                 store: Some(StoreUrl::of_directory(&self.origin())),
-                listen: OwnListening::default(),
-                limits: PushLimits::default(),
-                sparse: Sparse::default(),
-                gc: Collection::default(),
+                ..Own::default()
             }),
             mirrors,
             sites: vec![site],

@@ -1,16 +1,40 @@
 //! Certificates: read at start, read again when their files change, replaced for new connections.
+//!
+//! Invariant: a certificate that cannot be used never takes the place of one that can.
 
-use std::path::Path;
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-use crate::settings::TlsFiles;
+/// How often certificate files are looked at.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// Where a certificate lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM file with the certificate chain.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// What is offered to a client that can choose (ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocols {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2, else HTTP/1.1.
+    Http2,
+}
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +61,11 @@ pub enum TlsError {
     },
 }
 
-/// The certificate in use.
+/// The certificate in use. Cheap to clone; all clones use the same one.
 #[derive(Debug, Clone)]
-pub(crate) struct Tls {
+pub struct Tls {
     files: TlsFiles,
+    protocols: Protocols,
     current: Arc<ArcSwap<Loaded>>,
 }
 
@@ -52,24 +77,44 @@ struct Loaded {
 
 impl Tls {
     /// Reads the files.
-    pub(crate) fn open(files: &TlsFiles) -> Result<Self, TlsError> {
-        let loaded = Loaded { changed: changed(files), config: Arc::new(load(files)?) };
-        Ok(Self { files: files.clone(), current: Arc::new(ArcSwap::from_pointee(loaded)) })
+    ///
+    /// # Panics
+    /// The process must have installed a default provider of `rustls` before.
+    pub fn open(files: &TlsFiles, protocols: Protocols) -> Result<Self, TlsError> {
+        let loaded = Loaded { changed: changed(files), config: Arc::new(load(files, protocols)?) };
+        let current = Arc::new(ArcSwap::from_pointee(loaded));
+        Ok(Self { files: files.clone(), protocols, current })
     }
 
-    /// Accepts connections with the certificate of this moment.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    /// Accepts connections with the certificate of this moment. The handshake has no deadline of
+    /// its own.
+    pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.current.load().config))
+    }
+
+    /// Looks at the files every five seconds and uses what is new, until it is told to stop. What
+    /// cannot be used is reported, and the old certificate stays.
+    pub async fn keep_current(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(CHECK)).await.is_some() {
+            match self.refresh() {
+                Ok(false) => {}
+                Ok(true) => info!("a new certificate is in use"),
+                Err(error) => {
+                    let cause = error.source().map(ToString::to_string);
+                    warn!(%error, cause, "the new certificate is not used; the old one stays");
+                }
+            }
+        }
     }
 
     /// Reads the files again if they changed; true if another certificate is in use now. On an
     /// error the old one stays.
-    pub(crate) fn refresh(&self) -> Result<bool, TlsError> {
+    fn refresh(&self) -> Result<bool, TlsError> {
         let changed = changed(&self.files);
         if changed == self.current.load().changed {
             return Ok(false);
         }
-        let config = Arc::new(load(&self.files)?);
+        let config = Arc::new(load(&self.files, self.protocols)?);
         self.current.store(Arc::new(Loaded { config, changed }));
         Ok(true)
     }
@@ -80,7 +125,7 @@ fn changed(files: &TlsFiles) -> [Option<SystemTime>; 2] {
         .map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
 }
 
-fn load(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
+fn load(files: &TlsFiles, protocols: Protocols) -> Result<ServerConfig, TlsError> {
     let pem = |path: &Path, what, error: &rustls::pki_types::pem::Error| TlsError::Pem {
         path: path.display().to_string(),
         what,
@@ -99,6 +144,9 @@ fn load(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
             key: files.key.display().to_string(),
             source,
         })?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = match protocols {
+        Protocols::Http1 => vec![b"http/1.1".to_vec()],
+        Protocols::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
     Ok(config)
 }

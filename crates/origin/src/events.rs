@@ -33,7 +33,7 @@ pub use self::webhook::WebhookSettings;
 const FILE_QUEUE: usize = 10_000;
 
 /// Who is told.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventSettings {
     /// A file of JSON lines.
     pub file: Option<EventFile>,

@@ -20,9 +20,12 @@ use governor::{Quota, RateLimiter};
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tracing::warn;
 
 /// After how long a client that asks for nothing is forgotten.
 const FORGOTTEN: Duration = Duration::from_mins(1);
+/// How often it is said that somebody asks for too much, at most.
+const REPORTED_EVERY: Duration = Duration::from_mins(1);
 /// When to come again with an upload: nobody knows when one of the others will end.
 const UPLOAD_LATER: Duration = Duration::from_secs(5);
 
@@ -85,6 +88,8 @@ pub struct Limits {
     clock: SinceStart,
     clients: Cache<u128, Arc<Client>>,
     over: AtomicU64,
+    /// Milliseconds since the start before which nothing more is said.
+    silent_until: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -129,7 +134,9 @@ impl Limits {
     pub fn new(settings: LimitSettings) -> Self {
         let clients =
             Cache::builder().max_capacity(settings.clients.max(1)).time_to_idle(FORGOTTEN).build();
-        Self { settings, clock: SinceStart(Instant::now()), clients, over: AtomicU64::new(0) }
+        let clock = SinceStart(Instant::now());
+        let (over, silent_until) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { settings, clock, clients, over, silent_until }
     }
 
     /// Counts a request of a client.
@@ -163,10 +170,28 @@ impl Limits {
     }
 
     fn over(&self, over: TooMany) -> Result<(), TooMany> {
-        self.over.fetch_add(1, Ordering::Relaxed);
+        let total = self.over.fetch_add(1, Ordering::Relaxed) + 1;
+        self.report(over.what, total);
         match self.settings.mode {
             LimitMode::Off | LimitMode::Observe => Ok(()),
             LimitMode::Enforce => Err(over),
+        }
+    }
+
+    /// Says it now and then, without the client's address.
+    fn report(&self, what: TooMuch, total: u64) {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now = self.clock.now();
+        let (silent_until, next) =
+            (self.silent_until.load(Ordering::Relaxed), now + REPORTED_EVERY);
+        let is_ours = millis(now) >= silent_until
+            && self
+                .silent_until
+                .compare_exchange(silent_until, millis(next), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if is_ours {
+            let mode = self.settings.mode;
+            warn!(?what, ?mode, total, "requests are over the limits of a client");
         }
     }
 

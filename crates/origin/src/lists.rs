@@ -62,7 +62,7 @@ pub(crate) async fn catalog(
     let names: Vec<&str> = found.items.iter().map(RepositoryName::as_str).collect();
     // The next page begins after the last name that was looked at, whether or not it was shown.
     let next = next("/v2/_catalog", n, names.last(), found.has_more);
-    let may_see = |name: &&str| registry.access.allows(caller, Action::Pull(name));
+    let may_see = |name: &&str| registry.allows(caller, Action::Pull(name));
     let repositories = names.into_iter().filter(may_see).collect();
     Ok(Answer::list(&RepositoryList { repositories }, next))
 }

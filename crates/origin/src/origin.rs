@@ -1,20 +1,23 @@
-//! A running origin: start and stop.
+//! A running origin: start, change and stop.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use landbridge_listen::{Protocols, Tls, TlsError};
 use landbridge_store::{Repositories, StoreError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::events::Events;
 use crate::limits::Limits;
-use crate::registry::Registry;
-use crate::server::{self, Server};
-use crate::settings::Settings;
+use crate::registry::{Policy, Registry};
+use crate::server::Server;
+use crate::settings::{Settings, Writes};
 
 /// Why an origin does not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The bucket cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -44,6 +50,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Origin {
     address: SocketAddr,
+    registry: Arc<Registry>,
     stop: CancellationToken,
     server: JoinHandle<()>,
     events: Events,
@@ -58,34 +65,61 @@ impl Origin {
             return Err(StartError::Open { address });
         }
         let bind = |source| StartError::Bind { address, source };
-        let listener = server::bind(address).map_err(bind)?;
+        let tls = settings.tls.as_ref().map(|files| Tls::open(files, Protocols::Http1));
+        let tls = tls.transpose()?;
+        let listener = landbridge_listen::bind(address).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let registry = Registry {
+        let policy = Policy { access: settings.access, writes: settings.writes };
+        let registry = Arc::new(Registry {
             repositories: Repositories::open(settings.bucket).await?,
-            access: settings.access,
+            policy: ArcSwap::from_pointee(policy),
             events: settings.events.clone(),
             limits: Limits::new(settings.limits),
             clients: settings.clients,
-            writes: settings.writes,
             rules: settings.pushes,
             grace: settings.grace,
             stall: settings.connections.stall,
-        };
+        });
         let stop = CancellationToken::new();
+        if let Some(tls) = tls.clone() {
+            tokio::spawn(tls.keep_current(stop.clone()));
+        }
         let server = Server {
-            registry: Arc::new(registry),
+            registry: Arc::clone(&registry),
+            tls,
             limits: settings.connections,
             drain: settings.drain,
             stop: stop.clone(),
             pushes: TaskTracker::new(),
         };
         let server = tokio::spawn(server.run(listener));
-        Ok(Self { address, stop, server, events: settings.events, drain: settings.drain })
+        Ok(Self { address, registry, stop, server, events: settings.events, drain: settings.drain })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Puts other access rules into force, for requests that begin from now on; or says why not and
+    /// changes nothing. Tokens that were issued stay good until they end.
+    pub fn reload(&self, access: Access, writes: Writes) -> Result<(), StartError> {
+        if !access.may_listen_on(self.address.ip()) {
+            return Err(StartError::Open { address: self.address });
+        }
+        self.registry.policy.store(Arc::new(Policy { access, writes }));
+        Ok(())
+    }
+
+    /// How many requests were over a limit of its client, refused or only observed, since the
+    /// start.
+    pub fn over_limit(&self) -> u64 {
+        self.registry.limits.over_limit()
+    }
+
+    /// Events that some receiver did not get, since the start.
+    pub fn dropped_events(&self) -> u64 {
+        self.events.dropped()
     }
 
     /// Stops accepting, lets requests that are under way end within the time that the settings

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use landbridge_core::oci_error::Code;
 use landbridge_core::{Digest, RepositoryName, Tag};
 use landbridge_store::{Bucket, Leases, Presence, Repositories, StoreError, Uploads};
 
-use crate::access::{Access, Caller};
+use crate::access::{Access, Action, Caller};
 use crate::events::{Event, EventAction, Events};
 use crate::failure::Failure;
 use crate::limits::Limits;
@@ -20,16 +21,14 @@ use crate::settings::{ClientSettings, PushRules, Writes};
 pub(crate) struct Registry {
     /// Everything that is stored.
     pub(crate) repositories: Repositories,
-    /// Who may do what.
-    pub(crate) access: Access,
+    /// Who may do what, at this moment.
+    pub(crate) policy: ArcSwap<Policy>,
     /// Who is told.
     pub(crate) events: Events,
     /// How much one client may ask for.
     pub(crate) limits: Limits,
     /// How a client's address is found.
     pub(crate) clients: ClientSettings,
-    /// Whether anything may be written.
-    pub(crate) writes: Writes,
     /// What may be pushed.
     pub(crate) rules: PushRules,
     /// How long a blob that was reported present is kept at least.
@@ -38,7 +37,21 @@ pub(crate) struct Registry {
     pub(crate) stall: Duration,
 }
 
+/// Who may do what: all that may change while an origin runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    /// The access rules.
+    pub(crate) access: Access,
+    /// Whether anything may be written.
+    pub(crate) writes: Writes,
+}
+
 impl Registry {
+    /// True if somebody who was let in may do this too.
+    pub(crate) fn allows(&self, caller: &Caller, action: Action<'_>) -> bool {
+        self.policy.load().access.allows(caller, action)
+    }
+
     /// The objects.
     pub(crate) fn bucket(&self) -> &Bucket {
         self.repositories.bucket()

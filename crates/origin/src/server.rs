@@ -1,15 +1,16 @@
 //! The listener: connections, their limits and the end of them.
 
 use std::convert::Infallible;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use landbridge_listen::Tls;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -21,21 +22,10 @@ use crate::service;
 use crate::settings::ConnectionLimits;
 use crate::stall::WriteStall;
 
-/// Binds an address, and tells one that is in use from one that is not ours.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-    // An origin that was killed must be able to come back while old connections linger.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
-}
-
 /// Accepts connections until it is told to stop.
 pub(crate) struct Server {
     pub(crate) registry: Arc<Registry>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) limits: ConnectionLimits,
     pub(crate) drain: Duration,
     pub(crate) stop: CancellationToken,
@@ -61,7 +51,7 @@ impl Server {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
                         if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
-                            self.serve(stream, peer, place, &graceful);
+                            self.accept(stream, peer, place, graceful.watcher());
                         } else {
                             debug!("a connection was refused: too many are open");
                         }
@@ -86,19 +76,54 @@ impl Server {
         }
     }
 
-    fn serve(
+    fn accept(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
         place: OwnedSemaphorePermit,
-        graceful: &GracefulShutdown,
+        watcher: Watcher,
     ) {
         // Answers are written whole; waiting for more to send helps nobody.
         let _ = stream.set_nodelay(true);
-        let (registry, pushes) = (Arc::clone(&self.registry), self.pushes.clone());
+        let client = Client {
+            registry: Arc::clone(&self.registry),
+            pushes: self.pushes.clone(),
+            peer: peer.ip(),
+            limits: self.limits,
+            _place: place,
+        };
+        let Some(tls) = &self.tls else {
+            tokio::spawn(client.serve(stream, watcher));
+            return;
+        };
+        let acceptor = tls.acceptor();
+        tokio::spawn(async move {
+            match tokio::time::timeout(client.limits.head, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => client.serve(stream, watcher).await,
+                Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
+                Err(_) => debug!("TLS handshake took too long"),
+            }
+        });
+    }
+}
+
+/// Whoever is at the other end of one connection.
+struct Client {
+    registry: Arc<Registry>,
+    pushes: TaskTracker,
+    peer: IpAddr,
+    limits: ConnectionLimits,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Client {
+    async fn serve<S>(self, stream: S, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (registry, pushes, peer) = (self.registry, self.pushes, self.peer);
         let service = service_fn(move |request| {
-            let answering =
-                service::answer(Arc::clone(&registry), pushes.clone(), peer.ip(), request);
+            let answering = service::answer(Arc::clone(&registry), pushes.clone(), peer, request);
             async move { Ok::<_, Infallible>(answering.await) }
         });
         let stream = WriteStall::new(stream, self.limits.stall);
@@ -108,12 +133,8 @@ impl Server {
             // hyper wants at least 8 KiB.
             .max_buf_size(self.limits.head_bytes.max(8192))
             .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection ended early");
-            }
-        });
+        if let Err(error) = watcher.watch(connection).await {
+            debug!(%error, "a connection ended early");
+        }
     }
 }

@@ -21,7 +21,9 @@ use landbridge_core::request::push::{self, Operation, UploadStep};
 use landbridge_core::request::{self, Request as Read};
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Action, Asked, Caller, MAX_FORM_BYTES, TOKEN_PATH, TokenAnswer, TokenRequest};
+use crate::access::{
+    Access, Action, Asked, Caller, MAX_FORM_BYTES, TOKEN_PATH, TokenAnswer, TokenRequest,
+};
 use crate::answer::{Answer, Body};
 use crate::body::RequestBody;
 use crate::failure::Failure;
@@ -84,22 +86,22 @@ fn dispatch<'a>(
     async move {
         let client = client_of(registry, peer, head);
         registry.limits.admit(client)?;
-        if head.uri.path() == TOKEN_PATH
-            && let Some(answer) = token(registry, head, body).await
-        {
-            return Ok(answer);
+        // One request is judged by one set of rules.
+        let policy = registry.policy.load_full();
+        if let (TOKEN_PATH, Access::Guarded(_)) = (head.uri.path(), &policy.access) {
+            return token(&policy.access, head, body).await;
         }
         let operation = push::parse(head.method.as_str(), head.uri.path(), head.uri.query())?;
         let action =
             action(&operation).ok_or(Failure::new(Code::NotFound, "there is no such page"))?;
         let authority = head.uri.authority().map(Authority::as_str);
         let asked = Asked { headers: &head.headers, authority, now: SystemTime::now() };
-        let caller = registry.access.decide(&asked, action).await?;
+        let caller = policy.access.decide(&asked, action).await?;
         let changes = match action {
             Action::Ping | Action::Catalog | Action::Pull(_) => false,
             Action::Push(_) | Action::Delete(_) => true,
         };
-        if changes && registry.writes == Writes::Refused {
+        if changes && policy.writes == Writes::Refused {
             let text = "this registry is read-only now: it takes neither pushes nor deletions";
             return Err(Failure::new(Code::Unsupported, text));
         }
@@ -173,25 +175,26 @@ fn client_of(registry: &Registry, peer: IpAddr, head: &Parts) -> IpAddr {
     client_address(peer, *forwarded_header, lines, trusted_proxies)
 }
 
-/// The answer of the token endpoint; `None` if there is none, or not for this method.
-async fn token(registry: &Registry, head: &Parts, body: &mut RequestBody) -> Option<Answer> {
+/// The answer of the token endpoint.
+async fn token(access: &Access, head: &Parts, body: &mut RequestBody) -> Result<Answer, Failure> {
     let is_post = head.method == Method::POST;
     if !is_post && head.method != Method::GET {
-        return None;
+        return Err(Failure::Method { allow: "GET, POST" });
     }
-    let Ok(sent) = body.collect(MAX_FORM_BYTES).await else {
+    let sent = body.collect(MAX_FORM_BYTES).await.map_err(|_| {
         let text = "the form is larger than 64 KiB or did not come in whole";
-        return Some(Failure::new(Code::BodyTooLarge, text).into_answer());
-    };
+        Failure::new(Code::BodyTooLarge, text)
+    })?;
     let query = head.uri.query().unwrap_or_default();
     let form = if is_post { &*sent } else { query.as_bytes() };
     let request = TokenRequest { form, is_post, headers: &head.headers };
+    let answered = access.answer_token(request, SystemTime::now()).await;
     let TokenAnswer { status, challenge, body } =
-        registry.access.answer_token(request, SystemTime::now()).await?;
+        answered.ok_or(Failure::new(Code::NotFound, "there is no such page"))?;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let answer = Answer::json(status, "application/json", body)
         .header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Some(match challenge {
+    Ok(match challenge {
         Some(challenge) => answer.header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
         None => answer,
     })

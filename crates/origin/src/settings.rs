@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
+use landbridge_listen::TlsFiles;
 use landbridge_store::Bucket;
 
 use crate::access::Access;
@@ -23,6 +24,9 @@ pub struct Settings {
     pub bucket: Bucket,
     /// Where to listen; port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Certificate chain and key, PEM files that are read again when they change. Without them the
+    /// listener speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// How long a stopping origin waits for requests that are under way.
     pub drain: Duration,
     /// Limits of each connection.
@@ -69,6 +73,7 @@ impl Settings {
         Self {
             bucket,
             address: (Ipv4Addr::LOCALHOST, port).into(),
+            tls: None,
             drain: Duration::from_secs(10),
             connections: ConnectionLimits::default(),
             pushes: PushRules::default(),
@@ -90,7 +95,7 @@ pub struct ConnectionLimits {
     /// Bytes of a request's head, and of what is read of a body at once; at least 8 KiB.
     pub head_bytes: usize,
     /// From the end of one answer (or from the beginning of the connection) to the end of the
-    /// next request's head.
+    /// next request's head; and for the TLS handshake.
     pub head: Duration,
     /// Between two pieces of a body, in either direction.
     pub stall: Duration,

@@ -127,7 +127,7 @@ async fn mount(
     let source = match from {
         Some(from) => {
             let from = registry::repository(from)?;
-            let may_read = registry.access.allows(caller, Action::Pull(from.as_str()));
+            let may_read = registry.allows(caller, Action::Pull(from.as_str()));
             may_read.then_some(from)
         }
         None => search(registry, caller, repository, &digest).await?,
@@ -153,7 +153,7 @@ async fn search(
     let names: Vec<RepositoryName> = names.try_collect().await?;
     let looks = names
         .into_iter()
-        .filter(|name| registry.access.allows(caller, Action::Pull(name.as_str())))
+        .filter(|name| registry.allows(caller, Action::Pull(name.as_str())))
         .map(|name| {
             async move {
                 let link = repositories.blob_link(&name, digest).await?;

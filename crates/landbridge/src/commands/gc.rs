@@ -17,10 +17,13 @@ use crate::config::{self, Secrets, Source};
 use crate::embedded::DataDirectory;
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 use crate::output;
+use crate::own::OwnSettings;
 use crate::runtime;
 
 /// What an origin without a configuration promises to its clients.
 const DEFAULT_GRACE: Duration = landbridge_origin::settings::DEFAULT_GRACE;
+/// How long it keeps an upload of which nothing is heard.
+const UPLOAD_EXPIRY: Duration = Duration::from_hours(7 * 24);
 /// A collector that says nothing for this long is dead.
 const STALE_AFTER: Duration = Duration::from_mins(10);
 
@@ -29,9 +32,12 @@ pub(super) fn run(args: &GcArgs) -> Outcome {
 }
 
 async fn gc(args: &GcArgs) -> Outcome {
-    let (store, promised) = bucket(args)?;
-    let collection = collection(args, promised)?;
-    let bucket = Bucket::open(&store, BucketLayout::Blobs).or_usage()?;
+    // What is wrong with the command line is said before anything is looked for.
+    let keep = args.keep.iter().map(|rule| tag_rule(rule)).collect::<Result<Vec<_>, _>>();
+    let keep = keep.or_usage()?;
+    let told = told(args)?;
+    let collection = collection(args, keep, &told)?;
+    let bucket = Bucket::open(&told.store, BucketLayout::Blobs).or_usage()?;
     let repositories = Repositories::open(bucket).await.or_failed()?;
     if !args.apply {
         let plan = prepare(&repositories, &collection).await.map_err(failed)?;
@@ -44,22 +50,42 @@ async fn gc(args: &GcArgs) -> Outcome {
     Ok(found(report.missing))
 }
 
-/// The bucket, and how long its origins' clients may count on what they were told.
-fn bucket(args: &GcArgs) -> Outcome<(Url, Duration)> {
+/// What the origins of a bucket are told.
+struct Told {
+    store: Url,
+    /// How long their clients may count on what they were told.
+    grace: Duration,
+    uploads: Duration,
+    retention: Retention,
+}
+
+impl Told {
+    /// Of origins without a configuration.
+    fn nothing(store: Url) -> Self {
+        Self {
+            store,
+            grace: DEFAULT_GRACE,
+            uploads: UPLOAD_EXPIRY,
+            retention: Retention::default(),
+        }
+    }
+}
+
+fn told(args: &GcArgs) -> Outcome<Told> {
     if let Some(file) = &args.config {
         let settings =
-            config::load(&Source::read(file).or_usage()?, &[], Secrets::Read).or_usage()?;
+            config::load(&Source::read(file).or_usage()?, &[], Secrets::Skip).or_usage()?;
         let own = settings.own.ok_or_else(|| {
             anyhow!("`{}` has no `origin`, whose bucket could be collected", file.display())
         });
-        let own = own.or_usage()?;
-        return Ok((own.store, own.grace));
+        let OwnSettings { store, grace, uploads, retention, .. } = own.or_usage()?;
+        return Ok(Told { store, grace, uploads, retention });
     }
     if let Some(store) = &args.store {
         let store: StoreUrl = store.parse().map_err(|why: String| anyhow!(why)).or_usage()?;
         let base = std::env::current_dir().or_failed()?;
         let url = store.resolve(&base).map_err(|why| anyhow!(why)).or_usage()?;
-        return Ok((url, DEFAULT_GRACE));
+        return Ok(Told::nothing(url));
     }
     let data = DataDirectory::at(&args.data).or_usage()?;
     let directory = data.origin();
@@ -70,10 +96,12 @@ fn bucket(args: &GcArgs) -> Outcome<(Url, Duration)> {
     }
     let url = Url::from_directory_path(&directory);
     let url = url.map_err(|()| anyhow!("`{}` is not an absolute path", directory.display()));
-    Ok((url.or_usage()?, DEFAULT_GRACE))
+    Ok(Told::nothing(url.or_usage()?))
 }
 
-fn collection(args: &GcArgs, promised: Duration) -> Outcome<Collection> {
+/// What the configuration says, with the flags over it.
+fn collection(args: &GcArgs, keep: Vec<TagRule>, told: &Told) -> Outcome<Collection> {
+    let promised = told.grace;
     let grace = args.grace.map_or(promised, |grace| grace.0);
     if grace < promised {
         return Err(anyhow!(
@@ -83,13 +111,13 @@ fn collection(args: &GcArgs, promised: Duration) -> Outcome<Collection> {
         ))
         .or_usage();
     }
-    let keep = args.keep.iter().map(|rule| tag_rule(rule)).collect::<Result<_, _>>();
     Ok(Collection {
         grace,
-        upload_expiry: args.uploads.0,
+        upload_expiry: args.uploads.map_or(told.uploads, |period| period.0),
         retention: Retention {
-            tags: keep.or_usage()?,
-            untagged: args.untagged.map(|period| period.0),
+            // The first rule that speaks of a tag decides.
+            tags: keep.into_iter().chain(told.retention.tags.iter().cloned()).collect(),
+            untagged: args.untagged.map(|period| period.0).or(told.retention.untagged),
         },
         kept: HashSet::new(),
         stale_after: STALE_AFTER,

@@ -3,15 +3,14 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, anyhow};
-use landbridge_origin::Origin;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::signals::{Reason, Signals};
 use crate::cli::OriginArgs;
 use crate::config::{self, Override, Secrets, Source};
-use crate::exit::{Exit, OrExit as _, Outcome};
+use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 use crate::output;
-use crate::own::{OwnSettings, reachable};
+use crate::own::{Own, OwnSettings, reachable};
 use crate::runtime;
 
 pub(super) fn run(args: &OriginArgs) -> Outcome {
@@ -20,22 +19,28 @@ pub(super) fn run(args: &OriginArgs) -> Outcome {
 
 async fn serve(args: &OriginArgs) -> Outcome {
     let settings = load(args)?;
-    let origin = settings.start("--listen").await?;
+    let mut own = settings.start("--listen").await?;
     // Whoever reads the greeting may send the first signal at once.
     let mut signals = Signals::new().context("cannot listen for signals").or_failed()?;
-    output::print(&greeting(&origin, &settings))?;
+    output::print(&greeting(&own, &settings))?;
     while let Reason::Reload = signals.next().await {
-        match load(args) {
-            Ok(now) if now == settings => info!("nothing was changed"),
-            Ok(_) => warn!("`origin` was changed: that takes a restart"),
-            Err(failure) => warn!("the configuration is not right: {:#}", failure.error),
+        match reload(&mut own, args) {
+            Ok(()) => info!("the configuration was reloaded"),
+            Err(Failure { error, .. }) => {
+                error!("the configuration was not reloaded, the old one stays: {error:#}");
+            }
         }
     }
     info!("finishing the requests that are under way; once more to stop at once");
     tokio::select! {
-        () = origin.stop() => Ok(Exit::Done),
+        () = own.stop() => Ok(Exit::Done),
         () = signals.stop() => Ok(Exit::Done),
     }
+}
+
+fn reload(own: &mut Own, args: &OriginArgs) -> Outcome<()> {
+    let rules = own.prepare(load(args)?).or_usage()?;
+    own.put_in_force(rules).or_usage()
 }
 
 fn load(args: &OriginArgs) -> Outcome<OwnSettings> {
@@ -65,9 +70,13 @@ fn load(args: &OriginArgs) -> Outcome<OwnSettings> {
     config::load(&source, &overrides, Secrets::Read).or_usage()?.own.ok_or_else(missing).or_usage()
 }
 
-fn greeting(origin: &Origin, settings: &OwnSettings) -> String {
-    let (address, clients) = (origin.address(), reachable(origin.address()));
-    let mut text = format!("listening on http://{address}\n\nstore: {}\n\ntry:\n", settings.store);
+fn greeting(own: &Own, settings: &OwnSettings) -> String {
+    let (address, clients, scheme) = (own.address(), reachable(own.address()), own.scheme());
+    let mut text =
+        format!("listening on {scheme}://{address}\n\nstore: {}\n\ntry:\n", settings.store);
+    if settings.access.as_ref().is_some_and(|access| access.htpasswd.is_some()) {
+        let _ = writeln!(text, "  skopeo login --tls-verify=false {clients}");
+    }
     for command in [
         format!("skopeo copy --dest-tls-verify=false oci:IMG docker://{clients}/demo:1"),
         format!("podman pull --tls-verify=false {clients}/demo:1"),

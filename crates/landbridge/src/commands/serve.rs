@@ -6,7 +6,7 @@ mod watch;
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, bail};
 use landbridge_front::{Front, StartError};
 use landbridge_registry::{self as registry, SourceLimits, SourceReference};
 use tracing::{error, info, warn};
@@ -19,7 +19,7 @@ use crate::config::{self, Config, Override, Path, Secrets, Source};
 use crate::embedded::{self, DataDirectory};
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 use crate::output;
-use crate::own::OwnSettings;
+use crate::own::Own;
 use crate::pack;
 use crate::progress::Display;
 use crate::release::{self, Press};
@@ -40,8 +40,8 @@ async fn serve(args: &ServeArgs) -> Outcome {
         Origin::File(_) => None,
     };
     let config = load(&origin, args)?;
-    let own_settings = config.own.clone();
-    let own = match &own_settings {
+    let has_own = config.own.is_some();
+    let own = match &config.own {
         Some(settings) => match settings.start("--origin-listen").await {
             Ok(own) => Some(own),
             // On a full disk nothing can be pushed, but what is there can be pulled.
@@ -53,16 +53,15 @@ async fn serve(args: &ServeArgs) -> Outcome {
         },
         None => None,
     };
-    let own_address = own.as_ref().map(landbridge_origin::Origin::address);
-    let settings = config.for_front(own_address).or_usage()?;
-    let served = Served::of(&settings, own_address);
+    let settings = config.for_front(own.as_ref().map(Own::address)).or_usage()?;
+    let served = Served::of(&settings, own.as_ref());
     let front = Front::start(settings).await.map_err(not_started)?;
     // Whoever reads the greeting may send the first signal at once.
     let mut signals = Signals::new().context("cannot listen for signals").or_failed()?;
     output::print(&greeting(&front, &origin, &served))?;
 
     let mut watch = Watch::new(&origin);
-    let running = Running { front, own, own_settings };
+    let mut running = Running { front, own, has_own };
     loop {
         tokio::select! {
             () = watch.changed() => running.reload(&origin, args).await,
@@ -164,32 +163,37 @@ fn load(origin: &Origin, args: &ServeArgs) -> Outcome<Config> {
 /// What runs until it is stopped.
 struct Running {
     front: Front,
-    /// The origin beside it, and what it was told.
-    own: Option<landbridge_origin::Origin>,
-    own_settings: Option<OwnSettings>,
+    /// The origin beside it, unless it could not start.
+    own: Option<Own>,
+    /// Whether there should be one.
+    has_own: bool,
 }
 
 impl Running {
     /// A configuration with which something is wrong is reported, and the old one stays.
-    async fn reload(&self, origin: &Origin, args: &ServeArgs) {
-        let own_address = self.own.as_ref().map(landbridge_origin::Origin::address);
-        let loaded = load(origin, args).and_then(|config| {
-            if config.own != self.own_settings {
-                return Err(anyhow!("`origin` can only be changed by a restart")).or_usage();
-            }
-            config.for_front(own_address).or_usage()
-        });
-        let settings = match loaded {
-            Ok(settings) => settings,
-            Err(Failure { error, .. }) => {
-                error!("the configuration was not reloaded, the old one stays: {error:#}");
-                return;
+    async fn reload(&mut self, origin: &Origin, args: &ServeArgs) {
+        if let Err(error) = self.try_reload(origin, args).await {
+            error!("the configuration was not reloaded, the old one stays: {error:#}");
+        }
+    }
+
+    async fn try_reload(&mut self, origin: &Origin, args: &ServeArgs) -> anyhow::Result<()> {
+        let config = load(origin, args).map_err(|failure| failure.error)?;
+        let rules = match (&self.own, &config.own) {
+            (Some(own), Some(settings)) => Some(own.prepare(settings.clone())?),
+            (None, None) => None,
+            // That takes a restart; what is published is served meanwhile.
+            (None, Some(_)) if self.has_own => None,
+            (Some(_), None) | (None, Some(_)) => {
+                bail!("`origin` can only be started or stopped by a restart")
             }
         };
-        if let Err(refused) = self.front.reload(settings).await {
-            let refused = anyhow::Error::from(refused);
-            error!("the configuration was not reloaded, the old one stays: {refused:#}");
+        let settings = config.for_front(self.own.as_ref().map(Own::address))?;
+        self.front.reload(settings).await?;
+        if let (Some(own), Some(rules)) = (&mut self.own, rules) {
+            own.put_in_force(rules)?;
         }
+        Ok(())
     }
 
     /// Stops accepting and lets requests that are under way end. Pulls may still need the origin.

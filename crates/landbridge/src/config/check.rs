@@ -6,6 +6,7 @@
 use super::document::{Entry, Node, Value};
 use super::path::Path;
 use super::problem::{Problem, did_you_mean};
+use super::scalar::Format;
 use super::shape::{Field, Shape};
 
 /// Reports into `problems` whatever in `node` does not have `shape`, and returns the rest of it.
@@ -123,11 +124,25 @@ fn check_scalar(value: &Value, shape: &Shape) -> Result<(), String> {
             Some(number) if (least..=most).contains(&number) => Ok(()),
             _ => Err(format!("{number} is not a whole number from {least} to {most}")),
         },
-        (Shape::Text(None), Value::Number(_) | Value::Bool(_)) => {
-            Err(format!("needs text, not {}: put it into quotes if it is meant", kind(value)))
+        (Shape::Text(format), Value::Number(_) | Value::Bool(_)) if could_be(*format, value) => {
+            Err(format!(
+                "needs {}, not {}: put it into quotes if it is meant",
+                describe(shape),
+                kind(value)
+            ))
         }
         _ => Err(format!("needs {}, not {}", describe(shape), kind(value))),
     }
+}
+
+/// Whether a number or truth value would be right if it were text.
+fn could_be(format: Option<&Format>, value: &Value) -> bool {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::Bool(value) => value.to_string(),
+        Value::Null | Value::Text(_) | Value::List(_) | Value::Mapping(_) => return false,
+    };
+    format.is_none_or(|format| format.check(&text).is_ok())
 }
 
 /// `a size`, `one of …`: what a place wants, for people.

@@ -4,6 +4,8 @@
 //! `format` in the schema leads back to the same parser, so that the checker, which walks a file
 //! without its types, says the same as the types do.
 
+pub(crate) mod access;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +19,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
+
+use self::access::{Pattern, Repositories, Who};
 
 /// A kind of text with its parser.
 pub(crate) struct Format {
@@ -92,6 +96,10 @@ scalars! {
     Prefix, "repository-prefix", "repository prefix";
     Page, "page", "path";
     FilePath, "path", "file or directory";
+    Who, "who", "identity";
+    Repositories, "repository-pattern", "repository pattern";
+    Pattern, "pattern", "pattern";
+    Claim, "claim", "claim";
 }
 
 /// Bytes, written with a unit: `512`, `64KiB`, `32MiB`, `2GiB`.
@@ -385,6 +393,10 @@ texts! {
     /// A file or directory; a relative one is taken from the configuration file's directory.
     FilePath, |text| {
         if text.is_empty() { Err("an empty text is not a path".to_owned()) } else { Ok(text.to_owned()) }
+    };
+    /// The name of a token's claim.
+    Claim, |text| {
+        if text.is_empty() { Err("an empty text is not a claim's name".to_owned()) } else { Ok(text.to_owned()) }
     };
     /// The path of a page.
     Page, |text| {

@@ -111,12 +111,9 @@ impl Shape {
             fields.sort_by_key(|field| !field.required);
             return Self::Mapping(fields);
         }
-        // Keys with a format become a pattern or `propertyNames`; only pages have free keys.
-        let pages = Format::find("page");
-        match pages {
-            Some(pages) => {
-                Self::Table(pages, Box::new(Self::read(&schema["additionalProperties"])))
-            }
+        // The fields that have free keys say of what format these are.
+        match schema["propertyNames"]["format"].as_str().and_then(Format::find) {
+            Some(keys) => Self::Table(keys, Box::new(Self::read(&schema["additionalProperties"]))),
             None => Self::Text(None),
         }
     }

@@ -1,3 +1,5 @@
+mod own;
+
 use std::path::Path as FilePath;
 
 use landbridge_front::settings::{Face, OriginKind};
@@ -173,6 +175,11 @@ fn the_shape_knows_every_type() {
     assert_eq!(
         free,
         [
+            ".origin.access.issuers.audience",
+            ".origin.access.issuers.url",
+            ".origin.access.tokens.service",
+            ".origin.events.webhooks.secret_variable",
+            ".origin.events.webhooks.url_variable",
             ".origins.registry.credentials.password_variable",
             ".origins.registry.credentials.username",
             ".origins.store.catalog",

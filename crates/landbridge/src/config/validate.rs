@@ -17,12 +17,13 @@ use landbridge_core::breaker::BreakerSettings;
 use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::SuspicionLimits;
 use landbridge_front::settings as front;
+use landbridge_listen::TlsFiles;
 
 use super::Config;
 use super::document::Node;
 use super::path::Path;
 use super::problem::Problem;
-use super::raw::{Cache, Header, Listening, Proxies, Raw, RecordMode, Records};
+use super::raw::{Cache, Header, Listening, Proxies, Raw, RecordMode, Records, Tls};
 use super::scalar::{FilePath as RawPath, Period, Size};
 
 /// What a configuration is judged in: the machine, as far as it matters.
@@ -58,18 +59,19 @@ pub(crate) fn validate(
     let is_about_fronts = ["origins", "mirrors", "sites"]
         .into_iter()
         .any(|name| validator.is_written(&Path::default(), name));
-    let own = match &raw.origin {
-        Some(own) => {
-            validator.own = Some(own.listen.address.0);
-            Some(validator.own(own)?)
-        }
-        None => None,
+    let Some(raw_own) = &raw.origin else {
+        let front = Some(validator.front(raw)?);
+        return Some(Config { front, own: None, own_registries: validator.own_registries });
     };
-    if own.is_some() && !is_about_fronts {
-        return Some(Config { front: None, own, own_registries: Vec::new() });
-    }
-    let front = Some(validator.front(raw)?);
-    Some(Config { front, own, own_registries: validator.own_registries })
+    let (address, tls) = (raw_own.listen.address.0, raw_own.listen.tls.is_some());
+    validator.own = Some(Listener { address, tls });
+    let own = validator.own(raw_own);
+    let front = is_about_fronts.then(|| validator.front(raw));
+    let front = match front {
+        None => None,
+        Some(front) => Some(front?),
+    };
+    Some(Config { front, own: Some(own?), own_registries: validator.own_registries })
 }
 
 impl Validator<'_> {
@@ -107,9 +109,16 @@ struct Validator<'a> {
     surroundings: &'a Surroundings,
     problems: &'a mut Vec<Problem>,
     /// Where the origin of the file itself listens, if it has one.
-    own: Option<SocketAddr>,
+    own: Option<Listener>,
     /// The copies that are that origin.
     own_registries: Vec<usize>,
+}
+
+/// Where something listens, and whether it speaks TLS there.
+#[derive(Clone, Copy)]
+struct Listener {
+    address: SocketAddr,
+    tls: bool,
 }
 
 impl Validator<'_> {
@@ -169,6 +178,51 @@ impl Validator<'_> {
         resolved
     }
 
+    /// What stands in the file or the variable that is configured as `NAME_file` or `NAME_variable`
+    /// below `at`; an empty text where secrets are not read. `None` if neither is configured, or
+    /// it cannot be read.
+    fn secret(
+        &mut self,
+        name: &str,
+        file: Option<&RawPath>,
+        variable: Option<&str>,
+        at: &Path,
+    ) -> Option<String> {
+        if self.surroundings.secrets == Secrets::Skip {
+            return Some(String::new());
+        }
+        let (field, read) = match (file, variable) {
+            (Some(file), _) => {
+                let path = self.resolve(file);
+                let read = std::fs::read_to_string(&path)
+                    // Editors and `echo` end a file with a line end that nobody means.
+                    .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+                    .map_err(|error| format!("`{}` cannot be read: {error}", path.display()));
+                ("file", read)
+            }
+            (None, Some(variable)) => {
+                let read = std::env::var(variable)
+                    .map_err(|error| format!("the variable `{variable}` cannot be used: {error}"));
+                ("variable", read)
+            }
+            (None, None) => return None,
+        };
+        match read {
+            Ok(text) => Some(text),
+            Err(message) => {
+                self.report(&at.field(&format!("{name}_{field}")), message);
+                None
+            }
+        }
+    }
+
+    /// The files of a certificate; `None` if one is missing.
+    fn tls(&mut self, raw: &Tls, at: &Path) -> Option<TlsFiles> {
+        let certificate = self.existing_file(raw.certificate.as_ref()?, &at.field("certificate"));
+        let key = self.existing_file(raw.key.as_ref()?, &at.field("key"));
+        Some(TlsFiles { certificate, key })
+    }
+
     fn listen(&mut self, raw: &Listening, at: &Path) -> Option<front::ListenSettings> {
         if raw.address.0 == raw.admin.0 && raw.address.0.port() != 0 {
             let message =
@@ -177,14 +231,7 @@ impl Validator<'_> {
         }
         let tls = match &raw.tls {
             None => None,
-            Some(tls) => {
-                let at = at.field("tls");
-                Some(front::TlsFiles {
-                    certificate: self
-                        .existing_file(tls.certificate.as_ref()?, &at.field("certificate")),
-                    key: self.existing_file(tls.key.as_ref()?, &at.field("key")),
-                })
-            }
+            Some(tls) => Some(self.tls(tls, &at.field("tls"))?),
         };
         let limits_at = at.field("limits");
         let limits = &raw.limits;

@@ -10,11 +10,12 @@ use crate::program::root;
 /// What each crate may use. A crate that is not here is not allowed.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &[]),
+    ("listen", &[]),
     ("registry", &["core"]),
     ("store", &["core"]),
     ("sign", &["core"]),
-    ("front", &["core", "store", "registry"]),
-    ("origin", &["core", "store", "sign"]),
+    ("front", &["core", "store", "registry", "listen"]),
+    ("origin", &["core", "store", "sign", "listen"]),
     ("replicate", &["core", "store", "registry", "sign"]),
     ("promote", &["core", "store", "registry", "sign"]),
     ("packages", &["core", "store", "sign"]),

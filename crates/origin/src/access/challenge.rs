@@ -10,11 +10,13 @@
 use url::Url;
 
 use super::endpoint::TOKEN_PATH;
+use super::settings::Scheme;
 
 /// A challenge, less the host that it is answered for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Challenge {
     realm: Option<String>,
+    scheme: Scheme,
     service: String,
     scope: Option<String>,
     problem: Problem,
@@ -34,12 +36,13 @@ pub(super) enum Problem {
 impl Challenge {
     pub(super) fn new(
         url: Option<&Url>,
+        scheme: Scheme,
         service: &str,
         scope: Option<String>,
         problem: Problem,
     ) -> Self {
         let realm = url.map(|url| format!("{}{TOKEN_PATH}", url.as_str().trim_end_matches('/')));
-        Self { realm, service: service.to_owned(), scope, problem }
+        Self { realm, scheme, service: service.to_owned(), scope, problem }
     }
 
     /// What the answer says to a person.
@@ -56,7 +59,7 @@ impl Challenge {
     pub(super) fn header(&self, host: Option<&str>) -> String {
         let realm = match (&self.realm, host.filter(|host| is_host(host))) {
             (Some(realm), _) => realm.clone(),
-            (None, Some(host)) => format!("http://{host}{TOKEN_PATH}"),
+            (None, Some(host)) => format!("{}://{host}{TOKEN_PATH}", self.scheme.name()),
             (None, None) => TOKEN_PATH.to_owned(),
         };
         let mut value = format!("Bearer realm=\"{realm}\",service=\"{}\"", self.service);
@@ -89,12 +92,13 @@ mod tests {
     fn the_realm_is_the_configured_address_or_the_one_that_the_client_used() {
         let scope = || Some("repository:a/b:pull".to_owned());
         let configured = Url::parse("https://registry.example/").unwrap();
-        let with = Challenge::new(Some(&configured), "registry.example", scope(), Problem::None);
+        let service = "registry.example";
+        let with = Challenge::new(Some(&configured), Scheme::Http, service, scope(), Problem::None);
         assert_eq!(
             with.header(Some("evil.example")),
             r#"Bearer realm="https://registry.example/token",service="registry.example",scope="repository:a/b:pull""#
         );
-        let without = Challenge::new(None, "origin", None, Problem::InvalidToken);
+        let without = Challenge::new(None, Scheme::Http, "origin", None, Problem::InvalidToken);
         for (host, realm) in [
             (Some("127.0.0.1:5000"), "http://127.0.0.1:5000/token"),
             (Some("[::1]:5000"), "http://[::1]:5000/token"),
@@ -107,5 +111,10 @@ mod tests {
                 format!(r#"Bearer realm="{realm}",service="origin",error="invalid_token""#);
             assert_eq!(without.header(host), expected);
         }
+        let secure = Challenge::new(None, Scheme::Https, "origin", None, Problem::None);
+        assert_eq!(
+            secure.header(Some("a.example:5000")),
+            r#"Bearer realm="https://a.example:5000/token",service="origin""#
+        );
     }
 }

@@ -20,13 +20,11 @@ use landbridge_core::oci_error::{Code, OciError};
 use serde_json::json;
 
 use super::authorization::credentials;
-use super::rules::{Identity, allows};
+use super::guard::{Guard, Proof, Tickets, seconds};
+use super::rules::Identity;
 use super::scope::Grants;
 use super::token::Ticket;
-use super::{
-    Access, Credentials, Guard, Malformed, Proof, Standing, Tickets, only, parse_authorization,
-    seconds,
-};
+use super::{Access, Credentials, Malformed, Standing, only, parse_authorization};
 
 /// The path at which tokens are asked for.
 pub(crate) const TOKEN_PATH: &str = "/token";
@@ -115,7 +113,7 @@ impl Guard {
                 }
             },
         };
-        let (granted, refused) = scopes.part(|action| allows(&self.rules, &identity, action));
+        let (granted, refused) = scopes.part(|action| self.allows(&identity, action));
         let ticket = Ticket {
             actor: identity.actor().into(),
             is_anonymous: identity == Identity::Anonymous,

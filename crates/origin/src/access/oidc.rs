@@ -129,23 +129,31 @@ struct Keys {
     keys: Vec<serde_json::Value>,
 }
 
-impl Issuer {
-    /// An issuer that has not been asked for anything yet.
-    pub(super) fn new(settings: IssuerSettings) -> Result<Self, IssuerError> {
-        let url = Url::parse(&settings.url).ok().filter(|url| {
+impl IssuerSettings {
+    /// Whether it could be asked for its keys safely, and whether its tokens could be told from
+    /// those for others.
+    pub fn check(&self) -> Result<(), IssuerError> {
+        let is_sound = Url::parse(&self.url).is_ok_and(|url| {
             let is_plain = url.username().is_empty()
                 && url.password().is_none()
                 && url.query().is_none()
                 && url.fragment().is_none();
-            is_plain && (url.scheme() == "https" || is_loopback_http(url))
+            is_plain && (url.scheme() == "https" || is_loopback_http(&url))
         });
-        if url.is_none() {
-            let IssuerSettings { name, url, .. } = settings;
-            return Err(IssuerError::Address { name, url });
+        if !is_sound {
+            return Err(IssuerError::Address { name: self.name.clone(), url: self.url.clone() });
         }
-        if settings.audience.is_empty() {
-            return Err(IssuerError::Audience(settings.name));
+        if self.audience.is_empty() {
+            return Err(IssuerError::Audience(self.name.clone()));
         }
+        Ok(())
+    }
+}
+
+impl Issuer {
+    /// An issuer that has not been asked for anything yet.
+    pub(super) fn new(settings: IssuerSettings) -> Result<Self, IssuerError> {
+        settings.check()?;
         let http = reqwest::Client::builder()
             .user_agent(concat!("landbridge/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)

@@ -1,9 +1,11 @@
 //! What is decided about requests, with real passwords, tokens and an issuer on loopback.
 
 use std::fs;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use landbridge_sign::LocalKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,6 +39,7 @@ fn settings(directory: &TempDir) -> AccessSettings {
         issuers: Vec::new(),
         service: "origin.example".to_owned(),
         url: None,
+        scheme: Scheme::Http,
         key: Arc::new(LocalKey::generate().unwrap()),
         token_lifetime: Duration::from_mins(5),
     }

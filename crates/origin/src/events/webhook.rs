@@ -25,7 +25,7 @@ use super::{Lost, Told, next};
 use crate::access::Secret;
 
 /// A server that is told.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WebhookSettings {
     /// What logs call it.
     pub name: String,

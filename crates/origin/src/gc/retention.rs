@@ -17,7 +17,7 @@ use super::plan::{Link, Name};
 use crate::access::{RepositoryPattern, TextPattern};
 
 /// Which names may go.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
     /// For tags; the first rule that speaks of a tag decides.
     pub tags: Vec<TagRule>,
@@ -27,7 +27,7 @@ pub struct Retention {
 }
 
 /// How many of some tags stay in each repository.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagRule {
     /// In which repositories.
     pub repositories: RepositoryPattern,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landbridge_core::Digest;
-use landbridge_origin::access::{Access, AccessSettings, Actions, Rule, Who};
+use landbridge_origin::access::{Access, AccessSettings, Actions, Rule, Scheme, Who};
 use landbridge_origin::events::{EventFile, EventSettings, Events};
 use landbridge_origin::limits::{LimitMode, LimitSettings};
 use landbridge_origin::settings::{Settings, Writes};
@@ -52,6 +52,7 @@ fn access(directory: &Path) -> Access {
         issuers: Vec::new(),
         service: "origin.example".to_owned(),
         url: None,
+        scheme: Scheme::Http,
         key: Arc::new(LocalKey::open_or_create(&directory.join("token.pem")).unwrap()),
         token_lifetime: Duration::from_mins(5),
     });
@@ -155,7 +156,9 @@ fn a_token_by_form_or_by_query_does_what_was_asked_for() {
     assert!(refused.header("www-authenticate").unwrap().starts_with("Basic"));
     let huge = vec![b'a'; 100_000];
     expect(&served.ask("POST", "/token", &[kind], &huge), 413, "BODY_TOO_LARGE");
-    expect(&served.ask("PUT", "/token", &[], b""), 405, "UNSUPPORTED");
+    let refused = served.ask("PUT", "/token", &[], b"");
+    expect(&refused, 405, "UNSUPPORTED");
+    assert_eq!(refused.header("allow"), Some("GET, POST"));
     let open = Served::start(Store::Memory);
     expect(&open.get("/token"), 404, "NOT_FOUND");
 }

@@ -8,7 +8,7 @@ use landbridge_front::settings::{RangeLocation, RangeSource, Settings};
 
 use super::Origin;
 use crate::cli::DEFAULT_DATA;
-use crate::own::reachable;
+use crate::own::{Own, reachable};
 
 /// What the greeting says of the settings.
 pub(super) struct Served {
@@ -16,19 +16,19 @@ pub(super) struct Served {
     scheme: &'static str,
     /// Names of ranges that are no provider's own.
     demonstrations: Vec<String>,
-    /// Where the origin beside the front listens, if there is one.
-    own: Option<SocketAddr>,
+    /// Where the origin beside the front listens, and what it speaks there, if there is one.
+    own: Option<(SocketAddr, &'static str)>,
 }
 
 impl Served {
-    pub(super) fn of(settings: &Settings, own: Option<SocketAddr>) -> Self {
+    pub(super) fn of(settings: &Settings, own: Option<&Own>) -> Self {
         let is_demonstration =
             |source: &&RangeSource| source.location == RangeLocation::Demonstration;
         let demonstrations = settings.ranges.iter().filter(is_demonstration);
         Self {
             scheme: if settings.listen.tls.is_some() { "https" } else { "http" },
             demonstrations: demonstrations.map(|source| source.name.clone()).collect(),
-            own,
+            own: own.map(|own| (own.address(), own.scheme())),
         }
     }
 }
@@ -38,8 +38,8 @@ pub(super) fn greeting(front: &Front, origin: &Origin, served: &Served) -> Strin
     let (public, admin) = front.addresses();
     let scheme = served.scheme;
     let mut text = format!("listening on {scheme}://{public}\nadmin on http://{admin}\n");
-    if let Some(own) = served.own {
-        let _ = writeln!(text, "origin on http://{own}");
+    if let Some((own, scheme)) = served.own {
+        let _ = writeln!(text, "origin on {scheme}://{own}");
     }
     text.push('\n');
     match origin {
@@ -65,7 +65,7 @@ pub(super) fn greeting(front: &Front, origin: &Origin, served: &Served) -> Strin
     for command in commands(reachable(public), reachable(admin), origin, scheme) {
         let _ = writeln!(text, "  {command}");
     }
-    if let Some(own) = served.own.map(reachable) {
+    if let Some(own) = served.own.map(|(own, _)| reachable(own)) {
         let public = reachable(public);
         let _ = write!(
             text,

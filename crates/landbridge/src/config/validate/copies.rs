@@ -12,11 +12,12 @@ use landbridge_registry::{Credentials, Secret};
 use landbridge_store::BucketLayout;
 use url::Url;
 
-use super::{Secrets, Validator};
+use super::{Listener, Validator};
 use crate::config::own_url;
 use crate::config::path::Path;
-use crate::config::raw::{Authority, Delivery, Layout, Login, Mirror, Origin, Raw, Registry};
-use crate::config::scalar::{FilePath, PlaceName, Prefix, StoreUrl, WebUrl};
+use crate::config::raw::Raw;
+use crate::config::raw::copies::{Authority, Delivery, Layout, Login, Mirror, Origin, Registry};
+use crate::config::scalar::{PlaceName, Prefix, StoreUrl, WebUrl};
 
 /// All copies.
 pub(super) struct Copies {
@@ -203,7 +204,7 @@ impl Validator<'_> {
         if self.is_written(at, "url") {
             return None;
         }
-        let Some(own) = self.own else {
+        let Some(Listener { address, tls }) = self.own else {
             let message = "is missing: it needs a URL, unless the file has an `origin` of its own";
             self.report(&at.field("url"), message);
             return None;
@@ -212,39 +213,19 @@ impl Validator<'_> {
             let message = "clients can only be sent to an address that is written: add `url`, or write `delivery: proxy`";
             self.report(&at.field("delivery"), message);
         }
+        if tls {
+            let message = "the `origin` speaks TLS, and its certificate is for a name: write `https://NAME:PORT`";
+            self.report(&at.field("url"), message);
+        }
         self.own_registries.push(copy);
-        own_url(own)
+        own_url(address)
     }
 
     fn credentials(&mut self, raw: &Login, at: &Path) -> Option<Credentials> {
         self.exactly_one(at, &["password_file", "password_variable"]);
-        let read = self.surroundings.secrets == Secrets::Read;
-        let password = match (&raw.password_file, &raw.password_variable) {
-            _ if !read => String::new(),
-            (Some(file), _) => self.password_file(file, &at.field("password_file"))?,
-            (None, Some(variable)) => match std::env::var(variable) {
-                Ok(password) => password,
-                Err(error) => {
-                    let message = format!("the variable `{variable}` cannot be used: {error}");
-                    self.report(&at.field("password_variable"), message);
-                    return None;
-                }
-            },
-            (None, None) => return None,
-        };
+        let (file, variable) = (raw.password_file.as_ref(), raw.password_variable.as_deref());
+        let password = self.secret("password", file, variable, at)?;
         Some(Credentials { username: raw.username.clone()?, password: Secret::new(password) })
-    }
-
-    fn password_file(&mut self, file: &FilePath, at: &Path) -> Option<String> {
-        let path = self.resolve(file);
-        match std::fs::read_to_string(&path) {
-            // Editors and `echo` end a file with a line end that nobody means.
-            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(error) => {
-                self.report(at, format!("`{}` cannot be read: {error}", path.display()));
-                None
-            }
-        }
     }
 
     fn authority(

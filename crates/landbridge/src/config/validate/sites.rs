@@ -8,7 +8,8 @@ use super::Validator;
 use super::copies::CopyNames;
 use crate::config::path::Path;
 use crate::config::problem::did_you_mean;
-use crate::config::raw::{Answer, Delivery, Raw, Route, Site};
+use crate::config::raw::Raw;
+use crate::config::raw::copies::{Answer, Delivery, Route, Site};
 use crate::config::scalar::{Name, PlaceName};
 
 impl Validator<'_> {

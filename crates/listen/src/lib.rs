@@ -1,0 +1,26 @@
+//! The door through which clients come in: listening sockets and certificates.
+//!
+//! It knows nothing of what is served; rooms bring their own limits and answers.
+
+mod tls;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+pub use tls::{Protocols, Tls, TlsError, TlsFiles};
+
+/// Connections that may wait to be accepted. The system has a limit of its own.
+const BACKLOG: i32 = 4096;
+
+/// Binds an address, and tells one that is in use from one that is not ours. The socket does not
+/// block, and is bound without `SO_REUSEPORT`: a second server on the same port is told so.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    // A server that was killed must be able to come back while old connections linger.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
