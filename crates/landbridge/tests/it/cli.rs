@@ -4,10 +4,11 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 11] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
+        &["gc", "--help"],
         &["import", "--help"],
         &["explain", "--help"],
         &["config", "--help"],

@@ -6,13 +6,14 @@ use crate::program::{command, landbridge, root};
 
 #[test]
 fn the_examples_pass_the_check() {
-    let shown = ["landbridge.yaml", "registry.k8s.io.yaml"].map(|name| {
+    let shown = ["landbridge.yaml", "origin.yaml", "registry.k8s.io.yaml"].map(|name| {
         let ran = landbridge(&["config", "check", &format!("examples/{name}")]);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
         ran.stdout
     });
     insta::assert_snapshot!(shown.concat(), @"
     examples/landbridge.yaml: nothing is wrong; sites: 1, origins: 1, mirrors: 2
+    examples/origin.yaml: nothing is wrong; an origin of its own and no sites
     examples/registry.k8s.io.yaml: nothing is wrong; sites: 1, origins: 1, mirrors: 30
     ");
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test whose means fail has failed")]
 
+mod access;
 mod answers;
 mod cli;
 mod config;
@@ -13,5 +14,6 @@ mod hostile;
 mod layers;
 mod program;
 mod pull;
+mod receiver;
 mod running;
 mod serve;

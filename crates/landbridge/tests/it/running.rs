@@ -89,6 +89,8 @@ impl Records {
 #[derive(Debug)]
 pub(crate) struct OwnOrigin {
     server: Server,
+    /// `http` or `https`.
+    pub(crate) scheme: String,
     pub(crate) address: String,
 }
 
@@ -97,9 +99,31 @@ impl OwnOrigin {
     pub(crate) fn over(store: &Path) -> Result<Self> {
         let mut command = landbridge();
         command.args(["origin", "--listen", "127.0.0.1:0", "--store"]).arg(store);
-        let server = Server::spawn(&mut command)?;
-        let address = server.wait_for("listening on http://", LIMIT)?;
-        Ok(Self { server, address })
+        Self::start(&mut command)
+    }
+
+    /// As a file configures it, but on any free port of loopback.
+    pub(crate) fn configured(file: &Path) -> Result<Self> {
+        let mut command = landbridge();
+        Self::start(command.args(["origin", "--listen", "127.0.0.1:0", "--config"]).arg(file))
+    }
+
+    /// An `origin` command.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let server = Server::spawn(command)?;
+        let url = server.wait_for("listening on ", LIMIT)?;
+        let (scheme, address) = url.split_once("://").context("a URL")?;
+        let (scheme, address) = (scheme.to_owned(), address.to_owned());
+        Ok(Self { server, scheme, address })
+    }
+
+    /// Waits until it has written a line with `marker`; the rest of that line.
+    pub(crate) fn wait_for(&self, marker: &str) -> Result<String> {
+        self.server.wait_for(marker, LIMIT)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        self.server.signal(signal)
     }
 
     /// A reference to `name` here, for a client's command line.
@@ -107,12 +131,12 @@ impl OwnOrigin {
         format!("{}/{name}", self.address)
     }
 
-    /// Asks it to end, and waits until it has; an error if it does not end well.
-    pub(crate) fn stop(mut self) -> Result<()> {
+    /// Asks it to end, and waits until it has; all that it wrote. An error if it does not end well.
+    pub(crate) fn stop(mut self) -> Result<String> {
         self.server.signal(Signal::TERM)?;
         let status = self.server.wait(LIMIT)?;
         ensure!(status.success(), "it ended with {status}:\n{}", self.server.log());
-        Ok(())
+        Ok(self.server.log())
     }
 }
 

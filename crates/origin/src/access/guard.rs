@@ -15,7 +15,7 @@ use super::settings::{AccessError, AccessSettings, Scheme, is_service_name};
 use super::token::Tokens;
 use super::{Caller, Standing, claims};
 
-/// Rules, and what is needed to find out who somebody is. Made by [`Access::new`].
+/// Rules, and what is needed to find out who somebody is. Made by [`super::Access::new`].
 #[derive(Debug)]
 pub struct Guard {
     rules: Vec<Rule>,
