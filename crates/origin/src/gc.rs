@@ -20,7 +20,7 @@ use landbridge_core::manifest::ManifestError;
 use landbridge_core::reference::RepositoryName;
 use landbridge_store::{CollectorError, Repositories, StoreError};
 
-pub use self::apply::{Progress, collect};
+pub use self::apply::{Progress, collect, collect_until};
 pub use self::plan::{Object, Plan};
 pub use self::report::Report;
 pub use self::retention::{Order, Retention, TagRule};
@@ -61,6 +61,9 @@ pub enum GcError {
     /// Another collection is under way, or this one lost its place.
     #[error(transparent)]
     Collector(#[from] CollectorError),
+    /// It was told to stop.
+    #[error("the collection was stopped: the next one goes on where it ended")]
+    Stopped,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use landbridge_origin::gc::{
-    Collection, GcError, Order, Plan, Progress, Report, Retention, TagRule, collect, prepare,
+    Collection, GcError, Order, Plan, Progress, Report, Retention, TagRule, collect_until, prepare,
 };
 use landbridge_origin::{RepositoryPattern, TextPattern};
 use landbridge_store::{Bucket, BucketLayout, Repositories};
 use url::Url;
 
+use super::signals::Signals;
 use crate::cli::GcArgs;
 use crate::config::scalar::{Period, StoreUrl};
 use crate::config::{self, Secrets, Source};
@@ -44,7 +45,9 @@ async fn gc(args: &GcArgs) -> Outcome {
         print_plan(&plan, args.json)?;
         return Ok(found(plan.missing.len() as u64));
     }
-    let collected = collect(&repositories, &collection, &show).await;
+    let mut signals = Signals::new().context("cannot listen for signals").or_failed()?;
+    // Whoever stops it should be able to start it again at once.
+    let collected = collect_until(&repositories, &collection, &show, signals.stop()).await;
     let (plan, report) = collected.map_err(failed)?;
     print_report(&plan, &report, args.json)?;
     Ok(found(report.missing))

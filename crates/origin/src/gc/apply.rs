@@ -1,7 +1,9 @@
 //! Carries a plan out. Whatever stops it, the next collection goes on where this one ended.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use landbridge_core::Digest;
 use landbridge_store::{Collector, CollectorError, Repositories, StoreError, SweepError};
 
@@ -46,8 +48,24 @@ pub async fn collect(
     collection: &Collection,
     listener: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Plan, Report), GcError> {
+    collect_until(repositories, collection, listener, std::future::pending()).await
+}
+
+/// As [`collect`], but when `stop` comes to its end this does too, with [`GcError::Stopped`].
+pub async fn collect_until(
+    repositories: &Repositories,
+    collection: &Collection,
+    listener: &(dyn Fn(Progress) + Sync),
+    stop: impl Future<Output = ()>,
+) -> Result<(Plan, Report), GcError> {
     let mut collector = begin(repositories, collection.stale_after).await?;
-    let collected = carry_out(repositories, collection, listener, &mut collector).await;
+    let collected = {
+        let work = carry_out(repositories, collection, listener, &mut collector);
+        match select(pin!(work), pin!(stop)).await {
+            Either::Left((collected, _)) => collected,
+            Either::Right(_) => Err(GcError::Stopped),
+        }
+    };
     let released = collector.release().await;
     let collected = collected?;
     released?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use landbridge_core::Digest;
 use landbridge_core::generation::{Document as _, ObjectEntry, Repository, RepositoryEntry, Root};
 use landbridge_core::media_type::{OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST};
-use landbridge_origin::gc::{Collection, Report, Retention, collect, prepare};
+use landbridge_origin::gc::{
+    Collection, GcError, Report, Retention, collect, collect_until, prepare,
+};
 use landbridge_store::{BucketLayout, Repositories};
 use serde_json::json;
 
@@ -111,6 +113,12 @@ async fn a_collection_that_fails_in_the_middle_makes_way_for_the_next() {
     let digest = Digest::sha256_of(&orphan);
     let once = futures::stream::iter([Ok::<_, std::convert::Infallible>(orphan.into())]);
     repositories.bucket().put_object(&digest, 1000, "", once).await.unwrap();
+
+    // So does one that is told to stop while it waits for the store.
+    let stopped =
+        collect_until(&repositories, &collection(GRACE), &|_| {}, std::future::ready(())).await;
+    assert!(matches!(stopped, Err(GcError::Stopped)), "{stopped:?}");
+    collect(&repositories, &collection(GRACE), &|_| {}).await.unwrap();
 
     let (mut failed, mut reads) = (0, 0);
     loop {
