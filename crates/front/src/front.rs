@@ -149,6 +149,17 @@ impl Front {
         world.snapshot.ranges.iter().map(|ranges| (ranges.name.clone(), ranges.set.len())).collect()
     }
 
+    /// Tells, among the metrics, a number that somebody else counts and that never falls:
+    /// `landbridge_NAME_total`. `read` is asked at each scrape and must not block.
+    pub fn export(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.shared.metrics.export(name, help, read);
+    }
+
     /// Puts another configuration into force, or says why not and changes nothing. Requests that
     /// are under way end with the old one; none is lost.
     pub async fn reload(&self, settings: Settings) -> Result<(), ReloadError> {

@@ -3,6 +3,8 @@
 //! Every counter that the hot path touches is made before the first request; counting is one
 //! addition to one number.
 
+mod exported;
+
 use std::sync::atomic::AtomicU64;
 
 use landbridge_core::topology::CopyId;
@@ -11,6 +13,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use self::exported::Exported;
 
 /// What was asked for, in records and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -96,6 +100,7 @@ pub(crate) struct Metrics {
     pub(crate) range_prefixes: Family<SourceLabels, Gauge>,
     pub(crate) range_refusals: Family<SourceLabels, Counter>,
     pub(crate) reloads_refused: Counter<u64, AtomicU64>,
+    exported: Exported,
 }
 
 /// The label of an origin's metrics.
@@ -114,6 +119,8 @@ impl Metrics {
     /// All metrics, at zero.
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("landbridge");
+        let exported = Exported::default();
+        registry.register_collector(Box::new(exported.clone()));
         let answers = Family::<AnswerLabels, Counter>::default();
         registry.register("answers", "Answers by what was asked for and status", answers.clone());
         let counter =
@@ -176,8 +183,19 @@ impl Metrics {
                 "reloads_refused",
                 "Configurations that were refused while running"
             ),
+            exported,
             registry,
         }
+    }
+
+    /// Tells a number that somebody else counts: `landbridge_NAME_total`.
+    pub(crate) fn export(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.exported.add(name, help, read);
     }
 
     /// Counts an answer.

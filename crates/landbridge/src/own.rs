@@ -15,7 +15,7 @@ use landbridge_origin::events::{EventSettings, Events};
 use landbridge_origin::gc::Retention;
 use landbridge_origin::limits::LimitSettings;
 use landbridge_origin::settings::{ClientSettings, ConnectionLimits, PushRules, Settings, Writes};
-use landbridge_origin::{Access, Origin, StartError};
+use landbridge_origin::{Access, Counters, Origin, StartError};
 use landbridge_sign::LocalKey;
 use landbridge_store::{Bucket, BucketLayout};
 use tracing::{info, warn};
@@ -179,6 +179,11 @@ impl Own {
     /// `http` or `https`.
     pub(crate) fn scheme(&self) -> &'static str {
         if self.settings.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// What it counts.
+    pub(crate) fn counters(&self) -> Counters {
+        self.origin.counters()
     }
 
     /// Reads what other settings lead to, or says why they cannot be put into force.

@@ -31,4 +31,4 @@ mod uploads;
 
 pub use access::{Access, PatternError, RepositoryPattern, TextPattern};
 pub use events::Events;
-pub use origin::{Origin, StartError};
+pub use origin::{Counters, Origin, StartError};

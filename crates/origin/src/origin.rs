@@ -111,15 +111,9 @@ impl Origin {
         Ok(())
     }
 
-    /// How many requests were over a limit of its client, refused or only observed, since the
-    /// start.
-    pub fn over_limit(&self) -> u64 {
-        self.registry.limits.over_limit()
-    }
-
-    /// Events that some receiver did not get, since the start.
-    pub fn dropped_events(&self) -> u64 {
-        self.events.dropped()
+    /// What it counts.
+    pub fn counters(&self) -> Counters {
+        Counters { registry: Arc::clone(&self.registry) }
     }
 
     /// Stops accepting, lets requests that are under way end within the time that the settings
@@ -129,5 +123,23 @@ impl Origin {
         // A listener that panicked has ended too; its panic was printed.
         let _ = self.server.await;
         self.events.close(self.drain).await;
+    }
+}
+
+/// What an origin counts, since its start. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Counters {
+    registry: Arc<Registry>,
+}
+
+impl Counters {
+    /// Requests that were over a limit of their client, refused or only observed.
+    pub fn over_limit(&self) -> u64 {
+        self.registry.limits.over_limit()
+    }
+
+    /// Events that some receiver did not get.
+    pub fn dropped_events(&self) -> u64 {
+        self.registry.events.dropped()
     }
 }

@@ -56,6 +56,9 @@ async fn serve(args: &ServeArgs) -> Outcome {
     let settings = config.for_front(own.as_ref().map(Own::address)).or_usage()?;
     let served = Served::of(&settings, own.as_ref());
     let front = Front::start(settings).await.map_err(not_started)?;
+    if let Some(own) = &own {
+        export(&front, own);
+    }
     // Whoever reads the greeting may send the first signal at once.
     let mut signals = Signals::new().context("cannot listen for signals").or_failed()?;
     output::print(&greeting(&front, &origin, &served))?;
@@ -76,6 +79,15 @@ async fn serve(args: &ServeArgs) -> Outcome {
         () = running.drain() => Ok(Exit::Done),
         () = signals.stop() => Ok(Exit::Done),
     }
+}
+
+/// What the origin beside the front counts is told by the front's metrics.
+fn export(front: &Front, own: &Own) {
+    let (limits, events) = (own.counters(), own.counters());
+    let help = "Requests to the origin beyond the limits of a client, refused or only observed";
+    front.export("origin_over_limit", help, move || limits.over_limit());
+    let help = "Events of the origin that a receiver did not get";
+    front.export("origin_events_dropped", help, move || events.dropped_events());
 }
 
 /// Where the configuration comes from.

@@ -106,7 +106,8 @@ impl Default for Clients {
 pub(crate) enum LimitMode {
     /// Nothing is counted.
     Off,
-    /// It is answered, and counted as one that would have been refused.
+    /// It is answered, and counted as one that would have been refused: the log says so once a
+    /// minute, and the metric `landbridge_origin_over_limit_total` of `landbridge serve`.
     Observe,
     /// It is refused with 429 and `Retry-After`.
     Enforce,

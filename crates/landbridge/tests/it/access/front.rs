@@ -51,3 +51,20 @@ fn a_front_reads_from_its_private_origin_with_a_password_and_takes_other_rules()
     assert_eq!(open().unwrap().status, 200);
     front.stop().unwrap();
 }
+
+#[test]
+fn what_an_origin_counts_is_among_the_metrics_of_the_front_beside_it() {
+    let place = Place::new().unwrap();
+    let clients = "  clients: {requests_per_second: 1, burst: 1}\n";
+    let front = Front::configured(&serve(&place, "", clients).unwrap()).unwrap();
+    let origin = front.origin().unwrap();
+    let metric = |name: &str| -> u64 {
+        let text = http::get(&front.admin, "/metrics").unwrap().text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().parse().unwrap()
+    };
+    assert_eq!(metric("landbridge_origin_events_dropped_total"), 0);
+    let before = metric("landbridge_origin_over_limit_total");
+    assert!((0..20).all(|_| http::get(&origin, "/v2/").unwrap().status == 401));
+    assert!(metric("landbridge_origin_over_limit_total") > before);
+}
