@@ -30,7 +30,7 @@ Exit codes:
 #[command(name = "landbridge", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// What to log to standard error: `error`, `warn`, `info`, `debug`, or a list such as
-    /// `info,landbridge_front=debug` [default: `info` for serve, else `warn`]
+    /// `info,landbridge_front=debug` [default: `info` for serve and origin, else `warn`]
     #[arg(
         long,
         global = true,

@@ -129,6 +129,25 @@ fn a_signal_takes_other_rules_and_refuses_writes_and_bad_rules_change_nothing() 
 }
 
 #[test]
+fn origins_with_one_key_believe_one_another_s_tokens_and_others_do_not() {
+    let place = Place::new().unwrap();
+    let ann = basic(ANN);
+    let status = |tokens: &str| {
+        let file = place.write(tokens, "").unwrap();
+        let [first, second] = [(); 2].map(|()| OwnOrigin::configured(&file).unwrap());
+        let target = "/token?scope=repository:team/app:pull";
+        let headers = [("Authorization", ann.as_str())];
+        let answer = http::ask(&first.address, "GET", target, &headers).unwrap().json().unwrap();
+        let bearer = format!("Bearer {}", answer["token"].as_str().unwrap());
+        let headers = [("Authorization", bearer.as_str())];
+        let target = "/v2/team/app/tags/list";
+        [first, second].map(|it| http::ask(&it.address, "GET", target, &headers).unwrap().status)
+    };
+    assert_eq!(status("    tokens: {key: token.pem}\n"), [404, 404]);
+    assert_eq!(status(""), [404, 401]);
+}
+
+#[test]
 fn an_origin_speaks_tls() {
     let place = Place::new().unwrap();
     let certificate = Certificate::new().unwrap();
