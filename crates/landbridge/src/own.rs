@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landbridge_listen::TlsFiles;
-use landbridge_origin::access::{AccessSettings, IssuerSettings, Rule, Scheme};
+use landbridge_origin::access::{AccessSettings, IssuerSettings, Rule, Scheme, Who};
 use landbridge_origin::events::{EventSettings, Events};
 use landbridge_origin::gc::Retention;
 use landbridge_origin::limits::LimitSettings;
@@ -134,6 +134,11 @@ impl OwnSettings {
         let is_secret = self.tls.is_some()
             || self.address.ip().is_loopback()
             || access.url.as_ref().is_some_and(|url| url.scheme() == "https");
+        let by_anyone =
+            |rule: &Rule| rule.who == Who::Anyone && (rule.actions.push || rule.actions.delete);
+        if !self.address.ip().is_loopback() && access.rules.iter().any(by_anyone) {
+            warn!(address = %self.address, "whoever reaches this origin may push or delete there");
+        }
         let takes_credentials = access.htpasswd.is_some() || !access.issuers.is_empty();
         if takes_credentials && !is_secret {
             warn!(

@@ -53,6 +53,7 @@ pub struct Origin {
     registry: Arc<Registry>,
     stop: CancellationToken,
     server: JoinHandle<()>,
+    tasks: TaskTracker,
     events: Events,
     drain: Duration,
 }
@@ -81,9 +82,11 @@ impl Origin {
             stall: settings.connections.stall,
         });
         let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
         if let Some(tls) = tls.clone() {
-            tokio::spawn(tls.keep_current(stop.clone()));
+            tasks.spawn(tls.keep_current(stop.clone()));
         }
+        tasks.close();
         let server = Server {
             registry: Arc::clone(&registry),
             tls,
@@ -93,7 +96,15 @@ impl Origin {
             pushes: TaskTracker::new(),
         };
         let server = tokio::spawn(server.run(listener));
-        Ok(Self { address, registry, stop, server, events: settings.events, drain: settings.drain })
+        Ok(Self {
+            address,
+            registry,
+            stop,
+            server,
+            tasks,
+            events: settings.events,
+            drain: settings.drain,
+        })
     }
 
     /// Where it listens.
@@ -122,6 +133,7 @@ impl Origin {
         self.stop.cancel();
         // A listener that panicked has ended too; its panic was printed.
         let _ = self.server.await;
+        self.tasks.wait().await;
         self.events.close(self.drain).await;
     }
 }

@@ -86,7 +86,7 @@ fn dispatch<'a>(
     async move {
         let client = client_of(registry, peer, head);
         registry.limits.admit(client)?;
-        // One request is judged by one set of rules.
+        // A change of the rules counts for requests that begin after it.
         let policy = registry.policy.load_full();
         if let (TOKEN_PATH, Access::Guarded(_)) = (head.uri.path(), &policy.access) {
             return token(&policy.access, head, body).await;

@@ -5,26 +5,28 @@
 //! *written* is asked of the document.
 
 mod copies;
+mod files;
 mod own;
 mod ranges;
 mod sites;
 
 use std::net::SocketAddr;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use landbridge_core::breaker::BreakerSettings;
 use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::SuspicionLimits;
 use landbridge_front::settings as front;
-use landbridge_listen::TlsFiles;
+
+pub(crate) use self::files::Secrets;
 
 use super::Config;
 use super::document::Node;
 use super::path::Path;
 use super::problem::Problem;
-use super::raw::{Cache, Header, Listening, Proxies, Raw, RecordMode, Records, Tls};
-use super::scalar::{FilePath as RawPath, Period, Size};
+use super::raw::{Cache, Header, Listening, Proxies, Raw, RecordMode, Records};
+use super::scalar::{Period, Size};
 
 /// What a configuration is judged in: the machine, as far as it matters.
 #[derive(Debug, Clone)]
@@ -35,15 +37,6 @@ pub(crate) struct Surroundings {
     pub(crate) processors: usize,
     /// Whether passwords are read.
     pub(crate) secrets: Secrets,
-}
-
-/// Whether passwords are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Secrets {
-    /// From their files and variables.
-    Read,
-    /// No: a file is checked where they are not known.
-    Skip,
 }
 
 /// What a front and an origin are told, with everything that is wrong put into `problems`; `None`
@@ -162,65 +155,6 @@ impl Validator<'_> {
             self.report(path, format!("`{period}` is too short: at least `{}`", Period(least)));
         }
         period.0
-    }
-
-    /// The path, absolute.
-    fn resolve(&self, path: &RawPath) -> PathBuf {
-        self.surroundings.base.join(FilePath::new(path.as_str()))
-    }
-
-    /// The path, reported if there is no file that can be read.
-    fn existing_file(&mut self, path: &RawPath, at: &Path) -> PathBuf {
-        let resolved = self.resolve(path);
-        if let Err(error) = std::fs::File::open(&resolved) {
-            self.report(at, format!("`{}` cannot be read: {error}", resolved.display()));
-        }
-        resolved
-    }
-
-    /// What stands in the file or the variable that is configured as `NAME_file` or `NAME_variable`
-    /// below `at`; an empty text where secrets are not read. `None` if neither is configured, or
-    /// it cannot be read.
-    fn secret(
-        &mut self,
-        name: &str,
-        file: Option<&RawPath>,
-        variable: Option<&str>,
-        at: &Path,
-    ) -> Option<String> {
-        if self.surroundings.secrets == Secrets::Skip {
-            return Some(String::new());
-        }
-        let (field, read) = match (file, variable) {
-            (Some(file), _) => {
-                let path = self.resolve(file);
-                let read = std::fs::read_to_string(&path)
-                    // Editors and `echo` end a file with a line end that nobody means.
-                    .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                    .map_err(|error| format!("`{}` cannot be read: {error}", path.display()));
-                ("file", read)
-            }
-            (None, Some(variable)) => {
-                let read = std::env::var(variable)
-                    .map_err(|error| format!("the variable `{variable}` cannot be used: {error}"));
-                ("variable", read)
-            }
-            (None, None) => return None,
-        };
-        match read {
-            Ok(text) => Some(text),
-            Err(message) => {
-                self.report(&at.field(&format!("{name}_{field}")), message);
-                None
-            }
-        }
-    }
-
-    /// The files of a certificate; `None` if one is missing.
-    fn tls(&mut self, raw: &Tls, at: &Path) -> Option<TlsFiles> {
-        let certificate = self.existing_file(raw.certificate.as_ref()?, &at.field("certificate"));
-        let key = self.existing_file(raw.key.as_ref()?, &at.field("key"));
-        Some(TlsFiles { certificate, key })
     }
 
     fn listen(&mut self, raw: &Listening, at: &Path) -> Option<front::ListenSettings> {

@@ -33,7 +33,8 @@ impl FromStr for Who {
             ("anyone", _) => Ok(Self::Anyone),
             ("any-user", _) => Ok(Self::AnyUser),
             (_, Some(("user", name))) => {
-                let is_name = !name.is_empty() && name.len() <= 255;
+                // Under the name `oidc` come tokens of issuers.
+                let is_name = !name.is_empty() && name.len() <= 255 && name != "oidc";
                 if is_name && !name.contains(|c: char| c == ':' || c.is_control()) {
                     Ok(Self::User(name.to_owned()))
                 } else {
@@ -113,7 +114,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Who>().unwrap().to_string(), text);
         }
-        for text in ["", "ann", "users", "user:", "user:a:b", "oidc:ci", "oidc:ci:", "oidc:CI:x"] {
+        for text in
+            ["", "ann", "user:", "user:a:b", "user:oidc", "oidc:ci", "oidc:ci:", "oidc:CI:x"]
+        {
             let refused = text.parse::<Who>();
             assert!(refused.is_err(), "{text}: {refused:?}");
         }

@@ -31,6 +31,11 @@ fn without_rules_an_origin_starts_on_loopback_only_and_with_them_anywhere() {
     assert_eq!(let_in.status, 200);
     open.stop().unwrap();
 
+    let anyone = "    rules: [{who: [anyone], repositories: [\"*\"], may: [push]}]\n";
+    let file = place.write_with(anyone, "  listen: {address: \"0.0.0.0:0\"}\n").unwrap();
+    let open = OwnOrigin::start(running::landbridge().args(["origin", "--config"]).arg(&file));
+    open.unwrap().wait_for("whoever reaches this origin may push or delete").unwrap();
+
     // Behind a proxy that speaks TLS, or with a certificate, nobody is warned.
     let proxy = "    tokens: {url: \"https://registry.example.org\", key: token.pem}\n";
     let file = place.write(proxy, "  listen: {address: \"0.0.0.0:0\"}\n").unwrap();
@@ -45,7 +50,7 @@ fn without_rules_an_origin_starts_on_loopback_only_and_with_them_anywhere() {
         )
     );
     let log = open.stop().unwrap();
-    assert!(!log.contains("can be read on their way"), "{log}");
+    assert!(!log.contains("can be read on their way") && !log.contains("whoever reaches"), "{log}");
     assert!(place.path("token.pem").exists() && place.path("token.pem.pub").exists());
 }
 
@@ -164,10 +169,19 @@ fn an_origin_speaks_tls() {
     // Whoever checks the certificate finds it right.
     let authorities = place.path("authorities");
     fs::create_dir(&authorities).unwrap();
-    fs::copy(certificate.chain(), authorities.join("ca.crt")).unwrap();
-    let mut command = skopeo.command().unwrap();
-    command.args(["inspect", "--cert-dir"]).arg(&authorities);
-    run(command.arg(format!("docker://{reference}")), LIMIT).unwrap();
+    let inspect = |believed: &Certificate| {
+        fs::copy(believed.chain(), authorities.join("ca.crt"))?;
+        let mut command = skopeo.command()?;
+        command.args(["inspect", "--cert-dir"]).arg(&authorities);
+        run(command.arg(format!("docker://{reference}")), LIMIT)
+    };
+    inspect(&certificate).unwrap();
+    let next = Certificate::new().unwrap();
+    inspect(&next).unwrap_err();
+    next.install(&place.path("")).unwrap();
+    origin.wait_for("a new certificate is in use").unwrap();
+    inspect(&next).unwrap();
+    inspect(&certificate).unwrap_err();
     // In the clear nothing is answered.
     assert!(http::get(&origin.address, "/v2/").is_err());
     origin.stop().unwrap();
