@@ -17,6 +17,7 @@ use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt as _,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::error::{OpenError, Place, StoreError};
@@ -27,6 +28,10 @@ use crate::open;
 #[derive(Clone)]
 pub struct Bucket(Arc<Inner>);
 
+/// Parts that are being written at once, of all objects together: what many clients send at the same
+/// time waits in their connections, not in memory.
+const PARTS_BEING_WRITTEN: usize = 16;
+
 struct Inner {
     address: Url,
     name: Box<str>,
@@ -35,6 +40,8 @@ struct Inner {
     prefix: Path,
     layout: BucketLayout,
     keeps_attributes: bool,
+    /// Room for parts that are being written.
+    parts: Arc<Semaphore>,
 }
 
 /// When a copy within the store is made.
@@ -87,6 +94,7 @@ impl Bucket {
             prefix: opened.prefix,
             layout,
             keeps_attributes: opened.keeps_attributes,
+            parts: Arc::new(Semaphore::new(PARTS_BEING_WRITTEN)),
         })))
     }
 
@@ -101,6 +109,7 @@ impl Bucket {
             prefix: Path::default(),
             layout: BucketLayout::Blobs,
             keeps_attributes: true,
+            parts: Arc::new(Semaphore::new(PARTS_BEING_WRITTEN)),
         }))
     }
 
@@ -195,6 +204,12 @@ impl Bucket {
     /// The store for what need not survive a power loss: in a directory it is not synced.
     pub(crate) fn scratch(&self) -> &dyn ObjectStore {
         &*self.0.scratch
+    }
+
+    /// A place among the parts that are being written, once there is one.
+    pub(crate) async fn place_for_part(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed.
+        Arc::clone(&self.0.parts).acquire_owned().await.ok()
     }
 
     pub(crate) fn keeps_attributes(&self) -> bool {

@@ -31,7 +31,7 @@ use crate::facts::Keep;
 /// The size of a part, and the largest object that is written by one request.
 const PART_BYTES: u64 = 8 << 20;
 /// The same in a directory, where a request costs little.
-const DIRECTORY_PART_BYTES: u64 = 1 << 20;
+const DIRECTORY_PART_BYTES: u64 = 256 << 10;
 /// A store takes 10,000 parts: huge objects get larger ones.
 const MOST_PARTS: u64 = 9_000;
 /// Parts that are under way at once.
@@ -71,7 +71,7 @@ impl Bucket {
     /// The source must give exactly `size` bytes with this digest. On any error nothing is visible
     /// under the key that was not there before. Where the store keeps attributes, the object gets
     /// its media type and may be cached for ever; it never has a content encoding. Memory stays
-    /// below four parts: 32 MiB for objects up to 70 GiB, 4 MiB in a directory.
+    /// below four parts: 32 MiB for objects up to 70 GiB, 1 MiB in a directory.
     pub async fn put_object<E: Into<Cause>>(
         &self,
         digest: &Digest,
@@ -218,8 +218,8 @@ impl Bucket {
                 while part_size + chunk.len() as u64 >= part_bytes {
                     let room = usize::try_from(part_bytes - part_size).unwrap_or(usize::MAX);
                     part.push(chunk.split_to(room));
-                    sending
-                        .spawn(upload.put_part(PutPayload::from_iter(std::mem::take(&mut part))));
+                    let whole = PutPayload::from_iter(std::mem::take(&mut part));
+                    self.send_part(&mut sending, upload, whole).await;
                     part_size = 0;
                     self.wait_for(&mut sending, key, PARTS_IN_FLIGHT - 1).await?;
                 }
@@ -228,11 +228,25 @@ impl Bucket {
             }
             if is_last {
                 if part_size > 0 {
-                    sending.spawn(upload.put_part(PutPayload::from_iter(part)));
+                    self.send_part(&mut sending, upload, PutPayload::from_iter(part)).await;
                 }
                 return Ok(self.wait_for(&mut sending, key, 0).await?);
             }
         }
+    }
+
+    async fn send_part(
+        &self,
+        sending: &mut JoinSet<object_store::Result<()>>,
+        upload: &mut dyn MultipartUpload,
+        part: PutPayload,
+    ) {
+        let place = self.place_for_part().await;
+        let sent = upload.put_part(part);
+        sending.spawn(async move {
+            let _place = place;
+            sent.await
+        });
     }
 
     async fn wait_for(
