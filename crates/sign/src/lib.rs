@@ -72,6 +72,16 @@ impl LocalKey {
         Self::new(SigningKey::from_bytes(&seed)).ok_or(KeyFileError::Unusable)
     }
 
+    /// The key in `path`.
+    pub fn open(path: &Path) -> Result<Self, KeyFileError> {
+        let not_a_key = || KeyFileError::NotAKey { path: path.to_owned() };
+        match fs::read_to_string(path) {
+            Ok(pem) => Self::from_pem(&pem).ok_or_else(not_a_key),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(not_a_key()),
+            Err(source) => Err(KeyFileError::Io { path: path.to_owned(), doing: "read", source }),
+        }
+    }
+
     /// The key in `path`, which is made with mode 0600 if it is absent, the public key beside it
     /// as `PATH.pub`.
     ///
@@ -80,18 +90,15 @@ impl LocalKey {
     pub fn open_or_create(path: &Path) -> Result<Self, KeyFileError> {
         let io = |doing| move |source| KeyFileError::Io { path: path.to_owned(), doing, source };
         let not_a_key = || KeyFileError::NotAKey { path: path.to_owned() };
-        let key = match fs::read_to_string(path) {
-            Ok(pem) => Self::from_pem(&pem).ok_or_else(not_a_key)?,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(not_a_key()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let key = match Self::open(path) {
+            Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 let new = Self::generate()?;
                 let pem = new.secret.to_pkcs8_pem(LineEnding::LF).map_err(|_| not_a_key())?;
                 publish(path, pem.as_bytes(), 0o600, Existing::Keep).map_err(io("written"))?;
                 // Whoever was first has made it.
-                let pem = fs::read_to_string(path).map_err(io("read"))?;
-                Self::from_pem(&pem).ok_or_else(not_a_key)?
+                Self::open(path)?
             }
-            Err(error) => return Err(io("read")(error)),
+            opened => opened?,
         };
         let public = public_path(path);
         let pem = key.public_pem();

@@ -134,6 +134,54 @@ impl RegistryClient {
         }
     }
 
+    /// The digests of all manifests that the registry lists as being about `subject`, page by page;
+    /// `None` if it has no referrers API.
+    ///
+    /// A list that repeats itself or never ends is [`ClientError::Malformed`].
+    pub async fn listed_referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Digest>>, ClientError> {
+        #[derive(Deserialize)]
+        struct Index {
+            manifests: Option<Vec<Entry>>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            digest: Digest,
+        }
+        let what = format!("referrers of `{repository}@{subject}`");
+        let path = ["referrers", &subject.to_string()];
+        let mut question = self.question(Method::GET, what, repository, &path);
+        question.accept = Some(media_type::OCI_INDEX.to_owned());
+        let mut found: Vec<Digest> = Vec::new();
+        loop {
+            let Some((headers, body)) = self.fetch_list(&question).await? else {
+                return Ok(None);
+            };
+            let index: Index = parse(&question.what, &body)?;
+            let before = found.len();
+            for entry in index.manifests.unwrap_or_default() {
+                if !found.contains(&entry.digest) {
+                    found.push(entry.digest);
+                }
+            }
+            let links = headers.get_all(header::LINK);
+            let next = link::next_query(links.iter().filter_map(|value| value.to_str().ok()));
+            match next {
+                None => return Ok(Some(found)),
+                Some(_) if found.len() == before => {
+                    return Err(ClientError::malformed(
+                        &question.what,
+                        "its pages repeat themselves",
+                    ));
+                }
+                Some(query) => question.url.set_query(Some(query)),
+            }
+        }
+    }
+
     async fn fetch_list(
         &self,
         question: &Question,
