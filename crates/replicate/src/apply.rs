@@ -5,21 +5,22 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landbridge_core::topology::CopySet;
-use landbridge_registry::Source;
 use landbridge_store::{Confirmed, Evidence, StoreError};
 
 use crate::copies::Copies;
 use crate::error::ImportError;
 use crate::fan_out::{Object, copy_object};
+use crate::patience::patiently;
 use crate::plan::{Plan, PlannedObject};
 use crate::progress::{Listener, Progress};
 use crate::report::Tally;
+use crate::supply::Supply;
 
 /// Puts every object of the plan into every copy that works, `parallel` at a time, and adds what was
 /// confirmed to `evidence`.
 pub(crate) async fn apply_objects(
     plan: &Plan,
-    source: &Source,
+    supply: &Supply<'_>,
     copies: &Copies<'_>,
     parallel: usize,
     listener: Listener<'_>,
@@ -41,7 +42,7 @@ pub(crate) async fn apply_objects(
         bytes: objects.iter().filter(is_read).map(|object| object.size).sum(),
     });
     let mut done = stream::iter(objects)
-        .map(|object| Box::pin(apply_object(object, source, copies, listener)))
+        .map(|object| Box::pin(apply_object(object, supply, copies, listener)))
         .buffer_unordered(parallel.max(1));
     while let Some(object) = done.try_next().await? {
         tally.objects_read += u64::from(object.was_read);
@@ -64,7 +65,7 @@ struct Applied {
 
 async fn apply_object(
     object: PlannedObject,
-    source: &Source,
+    supply: &Supply<'_>,
     copies: &Copies<'_>,
     listener: Listener<'_>,
 ) -> Result<Applied, ImportError> {
@@ -89,8 +90,11 @@ async fn apply_object(
     if !buckets.is_empty() {
         let object = Object { digest: &digest, size, media_type: &object.media_type };
         applied.was_read = true;
-        for (id, put) in ids.into_iter().zip(copy_object(source, object, &buckets, listener).await?)
-        {
+        let copied = patiently(|| async {
+            let chunks = supply.read(&digest, lacking).await?;
+            copy_object(supply, chunks, object, &buckets, listener).await
+        });
+        for (id, put) in ids.into_iter().zip(copied.await?) {
             match put {
                 Ok(confirmed) => {
                     applied.written += 1;

@@ -2,6 +2,7 @@
 
 use landbridge_core::Digest;
 use landbridge_registry::SourceError;
+use landbridge_registry::client::ClientError;
 use landbridge_store::StoreError;
 use landbridge_store::publish::PublishError;
 
@@ -13,6 +14,33 @@ pub enum ImportError {
     /// The source is damaged or unreadable: get it again.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The registry refuses, fails or talks nonsense: look at it, or try again later.
+    #[error(transparent)]
+    Registry(#[from] ClientError),
+    /// The source says one thing and has another: it is damaged.
+    #[error("{digest} in {place} is corrupt: {what}")]
+    Corrupt {
+        /// The object.
+        digest: Digest,
+        /// Where it was read.
+        place: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The source broke off while an object was read.
+    #[error("{place} broke off")]
+    Broken {
+        /// Where it was read.
+        place: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something that the registry had a moment ago, or that its manifests refer to, is not there.
+    #[error("{what} is not there: was it deleted meanwhile, or was the push not complete?")]
+    Gone {
+        /// What.
+        what: String,
+    },
     /// The images cannot be given these names: name them otherwise.
     #[error(transparent)]
     Naming(#[from] NamingError),
@@ -54,6 +82,21 @@ pub enum ImportError {
         /// The limit.
         limit: usize,
     },
+}
+
+impl ImportError {
+    /// Whether to try again is of use.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Registry(ClientError::Unavailable { .. }) | Self::Broken { .. })
+    }
+
+    /// How long the other side wants to be left alone, if it said so.
+    pub(crate) fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::Registry(ClientError::Unavailable { retry_after, .. }) => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 /// An error and its causes on one line.

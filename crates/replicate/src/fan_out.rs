@@ -10,11 +10,11 @@ use futures::channel::mpsc;
 use futures::future::{join, join_all};
 use futures::{SinkExt as _, TryStreamExt as _};
 use landbridge_core::Digest;
-use landbridge_registry::{Source, SourceError};
 use landbridge_store::{Bucket, Confirmed, PutError, StoreError};
 
 use crate::error::ImportError;
 use crate::progress::{Listener, Progress};
+use crate::supply::{Bytestream, Supply};
 
 /// Chunks that wait for a copy, each of at most 256 KiB.
 const WAITING_CHUNKS: usize = 2;
@@ -32,23 +32,22 @@ pub(crate) struct Object<'a> {
 #[error("the source broke off")]
 struct BrokeOff;
 
-/// Copies an object into every one of `copies`, and says of each, in their order, whether it has it.
-/// The whole fails only if the source does.
+/// Copies an object from `chunks` into every one of `copies`, and says of each, in their order,
+/// whether it has it. The whole fails only if the source does.
 pub(crate) async fn copy_object(
-    source: &Source,
+    supply: &Supply<'_>,
+    mut chunks: Bytestream,
     object: Object<'_>,
     copies: &[&Bucket],
     listener: Listener<'_>,
 ) -> Result<Vec<Result<Confirmed, StoreError>>, ImportError> {
     let Object { digest, size, media_type } = object;
-    let blob = source.read(digest).await?;
     let (mut senders, mut puts) = (Vec::new(), Vec::new());
     for copy in copies {
         let (sender, receiver) = mpsc::channel(WAITING_CHUNKS);
         senders.push(sender);
         puts.push(Box::pin(copy.put_object(digest, size, media_type, receiver)));
     }
-    let mut chunks = Box::pin(blob.into_stream());
     let feed = async move {
         // A copy that no longer listens has failed, which it says itself, or has the object.
         while !senders.is_empty() {
@@ -73,10 +72,10 @@ pub(crate) async fn copy_object(
         .map(|put| match put {
             Ok(confirmed) => Ok(Ok(confirmed)),
             Err(PutError::Store(error)) => Ok(Err(error)),
-            Err(PutError::WrongSource { what, .. }) => Err(corrupt(source, digest, &what)),
+            Err(PutError::WrongSource { what, .. }) => Err(corrupt(supply, digest, &what)),
             Err(PutError::Source { source: cause, .. }) => {
-                let file = source.file_of(digest);
-                Err(SourceError::Read { file, source: io::Error::other(cause) }.into())
+                let place = supply.place(digest);
+                Err(ImportError::Broken { place, source: io::Error::other(cause) })
             }
         })
         .collect()
@@ -93,8 +92,8 @@ async fn send(senders: &mut Vec<mpsc::Sender<Result<Bytes, BrokeOff>>>, item: &R
     *senders = listening;
 }
 
-/// Wrong bytes are the source's fault, and the user must know which file has them.
-fn corrupt(source: &Source, digest: &Digest, what: &str) -> ImportError {
-    let file = source.file_of(digest);
-    SourceError::Corrupt { digest: *digest, file, what: format!("it gave {what}") }.into()
+/// Wrong bytes are the source's fault, and the user must know where they came from.
+fn corrupt(supply: &Supply<'_>, digest: &Digest, what: &str) -> ImportError {
+    let place = supply.place(digest);
+    ImportError::Corrupt { digest: *digest, place, what: format!("it gave {what}") }
 }

@@ -17,9 +17,10 @@ use landbridge_registry::{Source, SourceError};
 
 use crate::error::ImportError;
 use crate::naming::NamedImage;
+use crate::plan::Current;
 
 /// Indexes may be nested this deep.
-const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 /// The most manifests that one import takes.
 const MAX_MANIFESTS: usize = 100_000;
 
@@ -74,6 +75,21 @@ pub async fn gather_content(source: &Source) -> Result<Content, ImportError> {
 }
 
 impl Content {
+    /// Adds what is published, as objects of which nothing but size and type is known.
+    pub(crate) fn add_published(&mut self, current: &Current) {
+        for repository in current.repositories.values() {
+            for ManifestEntry { digest, media_type, size } in &repository.manifests {
+                if !self.manifests.contains_key(digest) {
+                    let (digest, media_type, size) = (*digest, media_type.clone(), *size);
+                    self.blobs.insert(digest, ObjectEntry { digest, media_type, size });
+                }
+            }
+            for object in &repository.objects {
+                self.blobs.entry(object.digest).or_insert_with(|| object.clone());
+            }
+        }
+    }
+
     /// Adds a manifest and all that it refers to.
     async fn walk(&mut self, source: &Source, root: Descriptor) -> Result<(), ImportError> {
         let mut open = vec![(root, 0)];
@@ -193,6 +209,6 @@ impl Content {
     }
 }
 
-fn is_manifest(descriptor: &Descriptor) -> bool {
+pub(crate) fn is_manifest(descriptor: &Descriptor) -> bool {
     MANIFESTS.contains(&descriptor.media_type.as_str())
 }

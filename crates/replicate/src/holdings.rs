@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use landbridge_core::Digest;
-use landbridge_core::generation::Repository;
 use landbridge_core::holding::Holding;
 use landbridge_store::publish::Mirror;
 use landbridge_store::{Evidence, StoreError};
 
+use crate::destination::listed;
 use crate::plan::Plan;
 
 /// Lets a mirror say what it has now. Gives a sentence if it still cannot be relied on.
@@ -53,9 +53,4 @@ pub(crate) async fn mend_holding(
         mirror.bucket.put_holding(&holding).await?;
     }
     Ok(sentence)
-}
-
-fn listed(repository: &Repository) -> impl Iterator<Item = Digest> {
-    let manifests = repository.manifests.iter().map(|entry| entry.digest);
-    manifests.chain(repository.objects.iter().map(|entry| entry.digest))
 }

@@ -13,7 +13,7 @@ use landbridge_store::{Evidence, MirrorState};
 
 use crate::apply::apply_objects;
 use crate::copies::Copies;
-use crate::destination::{gather_copies, gather_current};
+use crate::destination::{Trust, gather_base, gather_copies, gather_current, gather_holdings};
 use crate::error::ImportError;
 use crate::gather::{Content, gather_content};
 use crate::holdings::mend_holding;
@@ -21,9 +21,10 @@ use crate::naming::{Target, name_images};
 use crate::plan::{Plan, plan_import};
 use crate::progress::{Listener, Progress};
 use crate::report::{Report, Tally, report};
+use crate::supply::Supply;
 
 /// How many times an import starts over because others were faster. Each time one of them ended.
-const MAX_ATTEMPTS: u32 = 64;
+pub(crate) const MAX_ATTEMPTS: u32 = 64;
 
 /// What is imported, and to where.
 pub struct Import<'a> {
@@ -70,7 +71,7 @@ pub async fn import(request: &Import<'_>, listener: Listener<'_>) -> Result<Repo
         let (plan, base) = look_at_destination(request, &content, &targets, &copies).await?;
         apply_objects(
             &plan,
-            request.source,
+            &Supply::Source(request.source),
             &copies,
             request.parallel,
             listener,
@@ -80,7 +81,9 @@ pub async fn import(request: &Import<'_>, listener: Listener<'_>) -> Result<Repo
         .await?;
         if !plan.publishes() {
             tally.warnings.extend(copies.failures());
-            tally.warnings.extend(mend_holdings(request, &plan, &evidence, &copies).await?);
+            tally
+                .warnings
+                .extend(mend_holdings(request.publication, &plan, &evidence, &copies).await?);
             return Ok(report(&plan, tally, None));
         }
         listener(Progress::Publishing { generation: plan.generation });
@@ -110,9 +113,12 @@ async fn look_at_destination(
     targets: &[Target],
     copies: &Copies<'_>,
 ) -> Result<(Plan, Base), ImportError> {
-    let (base, current) = gather_current(request.publication, targets).await?;
-    let catalog = &request.publication.catalog;
-    let states = gather_copies(copies, catalog, content, &current).await?;
+    let publication = request.publication;
+    let base = gather_base(publication).await?;
+    let names = targets.iter().map(|target| target.repository.clone());
+    let current = gather_current(publication, &base, names).await?;
+    let holdings = gather_holdings(copies, &publication.catalog, current.generation).await?;
+    let states = gather_copies(copies, content, &current, holdings, Trust::Nothing).await?;
     Ok((plan_import(content, targets, &current, &states), base))
 }
 
@@ -126,25 +132,25 @@ async fn publish(
     let act = Act {
         now: request.now,
         expires: request.expires,
-        reason: &plan.reason(),
+        reason: &plan.reason("import"),
         sign: request.sign,
     };
     request.publication.release(base, changes, evidence, &act).await
 }
 
-async fn mend_holdings(
-    request: &Import<'_>,
+pub(crate) async fn mend_holdings(
+    publication: &Publication,
     plan: &Plan,
     evidence: &Evidence,
     copies: &Copies<'_>,
 ) -> Result<Vec<String>, ImportError> {
     let mut sentences = Vec::new();
     let working = copies.working(landbridge_core::topology::CopySet::ALL);
-    for (mirror, number) in request.publication.mirrors.iter().zip(1..) {
+    for (mirror, number) in publication.mirrors.iter().zip(1..) {
         if !working.iter().any(|(id, _)| id.index() == number) {
             continue;
         }
-        match mend_holding(mirror, &request.publication.catalog, plan, evidence).await {
+        match mend_holding(mirror, &publication.catalog, plan, evidence).await {
             Ok(sentence) => sentences.extend(sentence),
             Err(error) => sentences.push(format!("mirror `{}`: {error}", mirror.name)),
         }
@@ -152,7 +158,7 @@ async fn mend_holdings(
     Ok(sentences)
 }
 
-fn warning((name, state): &(String, MirrorState)) -> Option<String> {
+pub(crate) fn warning((name, state): &(String, MirrorState)) -> Option<String> {
     match state {
         MirrorState::Complete => None,
         MirrorState::Lacks(count) => Some(format!("mirror `{name}` lacks {count} objects")),

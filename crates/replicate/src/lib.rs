@@ -1,8 +1,9 @@
 //! The room that brings images into copies and publishes them.
 //!
 //! [`import`] takes images from a layout or an archive into the authority and every mirror, and
-//! publishes their names. It is gather → plan → apply → report; the plan is pure and is what
-//! [`prepare_import`] shows.
+//! publishes their names; [`replicate`] does so with what is new in a registry. Both are gather →
+//! plan → apply → report; the plan is pure and is what [`prepare_import`] and
+//! [`prepare_replication`] show.
 //!
 //! Invariant: a name is published only after everything that it needs was confirmed.
 
@@ -12,17 +13,23 @@ mod destination;
 mod error;
 mod fan_out;
 mod gather;
+mod gather_registry;
 mod holdings;
 mod import;
 mod naming;
+mod patience;
 mod plan;
 mod progress;
+mod replicate;
 mod report;
+mod supply;
 
 pub use error::ImportError;
 pub use gather::{Content, Held, gather_content};
+pub use gather_registry::RegistrySource;
 pub use import::{Import, import, prepare_import};
 pub use naming::{NamedImage, NamingError, Target, name_images};
 pub use plan::{CopyState, Current, Plan, PlannedObject, TagChange, plan_import};
 pub use progress::{Listener, Progress};
+pub use replicate::{Replication, prepare_replication, replicate};
 pub use report::{Report, TagReport};

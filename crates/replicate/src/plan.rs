@@ -11,6 +11,7 @@ use landbridge_core::generation::{Document as _, Repository, RepositoryEntry, Ro
 use landbridge_core::reference::{RepositoryName, Tag};
 use landbridge_core::topology::{CopyId, CopySet};
 
+use crate::destination::listed;
 use crate::gather::Content;
 use crate::naming::Target;
 use crate::report::Size;
@@ -93,11 +94,11 @@ pub struct Plan {
 
 impl Plan {
     /// What the pointer says of the publication.
-    pub(crate) fn reason(&self) -> String {
+    pub(crate) fn reason(&self, act: &str) -> String {
         const MOST: usize = 8;
         let names =
             self.tags.iter().take(MOST).map(|tag| format!("{}:{}", tag.repository, tag.tag));
-        let mut text = format!("import {}", names.collect::<Vec<_>>().join(", "));
+        let mut text = format!("{act} {}", names.collect::<Vec<_>>().join(", "));
         if self.tags.len() > MOST {
             text.push_str(", …");
         }
@@ -115,6 +116,31 @@ impl Plan {
     }
 }
 
+/// Plans the replication of what is new in a registry, and of what mirrors lack of the current
+/// generation: `content` lists that too, if `current` has all repositories.
+pub(crate) fn plan_replication(
+    content: &Content,
+    targets: &[Target],
+    referrers: &[(RepositoryName, Digest)],
+    current: &Current,
+    copies: &[CopyState],
+) -> Plan {
+    let mut plan = plan_additions(content, targets, referrers, current, copies);
+    let is_planned = |name: &RepositoryName| plan.repositories.iter().any(|new| new.name == *name);
+    let unchanged = current.repositories.values().filter(|old| !is_planned(&old.name));
+    let unchanged: Vec<Repository> = unchanged.cloned().collect();
+    let planned: BTreeSet<Digest> = plan.objects.iter().map(|object| object.digest).collect();
+    let behind = current.repositories.values().flat_map(listed);
+    let behind = behind.filter(|digest| !planned.contains(digest)).map(|digest| (digest, true));
+    plan.objects.extend(
+        plan_objects(content, &behind.collect(), copies)
+            .into_iter()
+            .filter(|object| !object.lacking.or(object.unconfirmed).is_empty()),
+    );
+    plan.repositories.extend(unchanged);
+    plan
+}
+
 /// Plans the import of `content` under the names of `targets`.
 pub fn plan_import(
     content: &Content,
@@ -122,8 +148,19 @@ pub fn plan_import(
     current: &Current,
     copies: &[CopyState],
 ) -> Plan {
-    let mut names: Vec<_> = targets.iter().map(|target| target.repository.clone()).collect();
-    names.dedup();
+    plan_additions(content, targets, &[], current, copies)
+}
+
+/// Plans names, and manifests without a name.
+fn plan_additions(
+    content: &Content,
+    targets: &[Target],
+    unnamed: &[(RepositoryName, Digest)],
+    current: &Current,
+    copies: &[CopyState],
+) -> Plan {
+    let names = targets.iter().map(|target| &target.repository);
+    let names: BTreeSet<_> = names.chain(unnamed.iter().map(|(name, _)| name)).cloned().collect();
     let mut tags = Vec::new();
     let mut repositories = Vec::new();
     let mut needed: BTreeMap<Digest, bool> = BTreeMap::new();
@@ -131,7 +168,9 @@ pub fn plan_import(
         let new = Repository::empty(name.clone());
         let mut repository = current.repositories.get(&name).cloned().unwrap_or(new);
         let targets: Vec<_> = targets.iter().filter(|target| target.repository == name).collect();
-        let closure = closure(content, targets.iter().map(|target| target.digest));
+        let own = unnamed.iter().filter(|(repository, _)| *repository == name);
+        let own = own.map(|(_, digest)| *digest);
+        let closure = closure(content, targets.iter().map(|target| target.digest).chain(own));
         for digest in &closure {
             // Only what the same repository listed before counts as confirmed.
             *needed.entry(*digest).or_insert(true) &= lists(&repository, digest);

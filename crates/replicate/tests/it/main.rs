@@ -7,4 +7,5 @@
 mod import;
 mod interrupted;
 mod refused;
+mod replicate;
 mod world;

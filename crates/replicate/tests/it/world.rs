@@ -77,6 +77,10 @@ impl World {
         prepare_import(&self.request(&source, destination(name).as_ref(), &sign)).await
     }
 
+    pub(crate) fn sign(&self, pointer: &Pointer) -> Vec<u8> {
+        self.key.sign_pointer(pointer)
+    }
+
     fn request<'a>(
         &'a self,
         source: &'a Source,
