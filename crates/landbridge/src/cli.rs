@@ -87,6 +87,8 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Publish an image from a directory or archive into a data directory
     Import(ImportArgs),
+    /// Bring what a registry holds into all copies, and publish it as a release
+    Replicate(ReplicateArgs),
     /// Say which copy serves an image to a client, and why no other
     Explain(ExplainArgs),
     /// Check, show and explain the configuration
@@ -313,6 +315,48 @@ pub(crate) struct ImportArgs {
     /// The data directory that it is published in
     #[arg(long, value_name = "DIR", env = "LANDBRIDGE_DATA", default_value = DEFAULT_DATA, hide_env_values = true)]
     pub(crate) data: PathBuf,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const REPLICATE_HELP: &str = "\
+The registry is compared with what is published; what is new is copied into the authority and every
+mirror, each object read once, confirmed, and published in one step. Mirrors that fell behind are
+caught up. A run only adds: what the registry no longer has stays published, and is reported.
+
+State is in the copies alone: a run that was stopped is simply started again. Exits with 0 if every
+copy has everything, 1 if something is to be looked at, 3 if nothing was published for a failure.
+
+Examples:
+  landbridge replicate
+  landbridge replicate --from http://127.0.0.1:5000 --repository demo
+  landbridge replicate --config landbridge.yaml --dry-run";
+
+/// Bring what a registry holds into all copies, and publish it as a release
+#[derive(Debug, Args)]
+#[command(after_help = REPLICATE_HELP)]
+pub(crate) struct ReplicateArgs {
+    /// A configuration file with a `replicate`; without it the data directory of a local topology
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "from"])]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The data directory that is published in
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub(crate) data: PathBuf,
+
+    /// The registry that is read; a data directory's own, by default
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    pub(crate) from: String,
+
+    /// Only this repository; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repository: Vec<String>,
 
     /// Say what would be done, and do nothing
     #[arg(long)]

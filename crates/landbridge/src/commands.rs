@@ -7,6 +7,7 @@ mod gc;
 mod import;
 mod man;
 mod origin;
+mod replicate;
 mod serve;
 mod signals;
 
@@ -20,6 +21,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Origin(args) => origin::run(&args),
         Command::Gc(args) => gc::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Replicate(args) => replicate::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Config(command) => config::run(command),
         Command::Completions { shell } => completions::run(shell),

@@ -36,6 +36,7 @@ pub(crate) use validate::Secrets;
 use validate::{Surroundings, validate};
 
 use crate::own::{OwnSettings, reachable};
+use crate::replication::ReplicationSettings;
 
 /// The text of a configuration and where it comes from.
 #[derive(Debug, Clone)]
@@ -79,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) front: Option<Settings>,
     /// What an origin of one's own is told, if there is one.
     pub(crate) own: Option<OwnSettings>,
+    /// What a replication is told, if there is one.
+    pub(crate) replicate: Option<ReplicationSettings>,
     /// The copies that are this origin, without an address of their own.
     own_registries: Vec<usize>,
 }

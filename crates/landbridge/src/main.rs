@@ -14,6 +14,7 @@ mod own;
 mod pack;
 mod progress;
 mod release;
+mod replication;
 mod runtime;
 
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! Publishing into a data directory: the one way in, for `landbridge import` and for the image
-//! that an empty directory begins with.
+//! Publishing: the one way in, for `landbridge import`, `landbridge replicate` and the image that an
+//! empty data directory begins with.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -10,13 +10,17 @@ use jiff::Timestamp;
 use landbridge_core::pointer::Keys;
 use landbridge_core::reference::ImageName;
 use landbridge_registry::Source;
-use landbridge_replicate::{Import, ImportError, Listener, Plan, Report, import, prepare_import};
+use landbridge_replicate::{
+    Import, ImportError, Listener, Plan, RegistrySource, Replication, Report, import,
+    prepare_import, prepare_replication, replicate,
+};
 use landbridge_sign::LocalKey;
 use landbridge_store::publish::{Mirror, Publication};
 use landbridge_store::{Bucket, BucketLayout};
 use url::Url;
 
 use crate::embedded::{CATALOG, DataDirectory};
+use crate::replication::{ReplicationSettings, Target};
 
 /// After this the pointer of a local topology begins to alarm. Nobody renews it, and an alarm is
 /// all that it is.
@@ -24,10 +28,12 @@ const EXPIRY: Duration = Duration::from_hours(365 * 24);
 /// Objects that are copied at once: enough to hide a disk's latency.
 const PARALLEL: usize = 4;
 
-/// A data directory that can be published into.
+/// Where releases are published, and the key that signs them.
 pub(crate) struct Press {
     publication: Publication,
     key: LocalKey,
+    expires: Duration,
+    parallel: usize,
 }
 
 impl Press {
@@ -49,7 +55,28 @@ impl Press {
             catalog: CATALOG.to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1)?,
         };
-        Ok(Self { publication, key })
+        Ok(Self { publication, key, expires: EXPIRY, parallel: PARALLEL })
+    }
+
+    /// Opens the buckets and the key that a configuration names.
+    pub(crate) fn of(settings: &ReplicationSettings) -> anyhow::Result<Self> {
+        let open = |target: &Target| {
+            let opened = Bucket::open(&target.url, target.layout);
+            opened.with_context(|| format!("the bucket of `{}` cannot be opened", target.name))
+        };
+        let mirrors = settings
+            .mirrors
+            .iter()
+            .map(|mirror| Ok(Mirror { name: mirror.name.clone(), bucket: open(mirror)? }))
+            .collect::<anyhow::Result<_>>()?;
+        let publication = Publication {
+            authority: open(&settings.authority)?,
+            mirrors,
+            catalog: settings.catalog.clone(),
+            keys: settings.keys.clone(),
+        };
+        let key = LocalKey::open(&settings.key)?;
+        Ok(Self { publication, key, expires: settings.expires, parallel: settings.parallel })
     }
 
     /// Whether nothing was ever published here.
@@ -92,10 +119,43 @@ impl Press {
             publication: &self.publication,
             sign,
             now,
-            // Fails only at the end of time.
-            expires: now.checked_add(EXPIRY).unwrap_or(Timestamp::MAX),
-            parallel: PARALLEL,
+            expires: self.expiry(now),
+            parallel: self.parallel,
         }
+    }
+
+    /// What [`Press::replicate`] would do.
+    pub(crate) async fn plan_replication(
+        &self,
+        source: RegistrySource<'_>,
+    ) -> Result<Plan, ImportError> {
+        let sign = |pointer: &_| self.key.sign_pointer(pointer);
+        prepare_replication(&self.replication(source, &sign)).await
+    }
+
+    /// Publishes what is new in a registry.
+    pub(crate) async fn replicate(
+        &self,
+        source: RegistrySource<'_>,
+        listener: Listener<'_>,
+    ) -> Result<Report, ImportError> {
+        let sign = |pointer: &_| self.key.sign_pointer(pointer);
+        replicate(&self.replication(source, &sign), listener).await
+    }
+
+    fn replication<'a>(
+        &'a self,
+        source: RegistrySource<'a>,
+        sign: &'a (dyn Fn(&landbridge_core::pointer::Pointer) -> Vec<u8> + Sync),
+    ) -> Replication<'a> {
+        let now = Timestamp::now();
+        let (publication, parallel) = (&self.publication, self.parallel);
+        Replication { source, publication, sign, now, expires: self.expiry(now), parallel }
+    }
+
+    fn expiry(&self, now: Timestamp) -> Timestamp {
+        // Fails only at the end of time.
+        now.checked_add(self.expires).unwrap_or(Timestamp::MAX)
     }
 }
 

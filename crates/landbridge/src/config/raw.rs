@@ -7,12 +7,14 @@
 
 pub(crate) mod copies;
 pub(crate) mod own;
+pub(crate) mod replicate;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::copies::{Mirror, Origin, Site};
 use self::own::Own;
+use self::replicate::Replicate;
 use super::scalar::{FilePath, Listen, Name, Network, Period, PlaceName, Size, WebUrl};
 
 /// Everything that `landbridge serve` and `landbridge origin` are told.
@@ -40,6 +42,10 @@ pub(crate) struct Raw {
     /// pushed can be pulled through the front if one of the `origins` has it as its `registry`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<Own>,
+    /// How `landbridge replicate` brings what a registry holds into the authority and all mirrors,
+    /// and publishes it. A front does not read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replicate: Option<Replicate>,
     /// Other places that hold the same objects.
     pub(crate) mirrors: Vec<Mirror>,
     /// The host names that are answered for, each with its origin, mirrors and routes.

@@ -94,6 +94,7 @@ scalars! {
     PlaceName, "place-name", "provider or region";
     Host, "host", "host name";
     Prefix, "repository-prefix", "repository prefix";
+    RepositoryPath, "repository", "repository";
     Page, "page", "path";
     FilePath, "path", "file or directory";
     Who, "who", "identity";
@@ -389,6 +390,10 @@ texts! {
                 .map_err(|_| format!("`{text}` is not the beginning of a repository's name: write `project/images`, without slashes at its ends"))?;
         }
         Ok(text.to_owned())
+    };
+    /// A repository's name.
+    RepositoryPath, |text| {
+        RepositoryName::parse(text).map(|name| name.to_string()).map_err(|error| error.to_string())
     };
     /// A file or directory; a relative one is taken from the configuration file's directory.
     FilePath, |text| {

@@ -8,6 +8,7 @@ mod copies;
 mod files;
 mod own;
 mod ranges;
+mod replicate;
 mod sites;
 
 use std::net::SocketAddr;
@@ -52,19 +53,38 @@ pub(crate) fn validate(
     let is_about_fronts = ["origins", "mirrors", "sites"]
         .into_iter()
         .any(|name| validator.is_written(&Path::default(), name));
-    let Some(raw_own) = &raw.origin else {
-        let front = Some(validator.front(raw)?);
-        return Some(Config { front, own: None, own_registries: validator.own_registries });
-    };
-    let (address, tls) = (raw_own.listen.address.0, raw_own.listen.tls.is_some());
-    validator.own = Some(Listener { address, tls });
-    let own = validator.own(raw_own);
-    let front = is_about_fronts.then(|| validator.front(raw));
-    let front = match front {
+    let own = match &raw.origin {
         None => None,
-        Some(front) => Some(front?),
+        Some(own) => {
+            let (address, tls) = (own.listen.address.0, own.listen.tls.is_some());
+            validator.own = Some(Listener { address, tls });
+            Some(validator.own(own))
+        }
     };
-    Some(Config { front, own: Some(own?), own_registries: validator.own_registries })
+    let front = if own.is_none() || is_about_fronts { Some(validator.front(raw)) } else { None };
+    let replicate = match (&raw.replicate, &front) {
+        (Some(raw), Some(Some(front))) => Some(validator.replicate(raw, front)),
+        (Some(_), None) => {
+            validator.report(&Path::dotted("replicate"), "is of no use without `origins`");
+            None
+        }
+        (Some(_), Some(None)) | (None, _) => None,
+    };
+    Some(Config {
+        front: required(front)?,
+        own: required(own)?,
+        replicate: required(replicate)?,
+        own_registries: validator.own_registries,
+    })
+}
+
+/// What is asked for must be right.
+#[expect(clippy::option_option, reason = "asked for or not, right or not")]
+fn required<T>(part: Option<Option<T>>) -> Option<Option<T>> {
+    match part {
+        None => Some(None),
+        Some(part) => part.map(Some),
+    }
 }
 
 impl Validator<'_> {

@@ -4,12 +4,13 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 12] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
         &["gc", "--help"],
         &["import", "--help"],
+        &["replicate", "--help"],
         &["explain", "--help"],
         &["config", "--help"],
         &["config", "check", "--help"],

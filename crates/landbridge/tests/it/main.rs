@@ -15,5 +15,6 @@ mod layers;
 mod program;
 mod pull;
 mod receiver;
+mod replicate;
 mod running;
 mod serve;

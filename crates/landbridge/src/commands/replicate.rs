@@ -1,0 +1,79 @@
+//! `landbridge replicate`: what a registry holds becomes a release.
+
+use anyhow::{Context as _, anyhow};
+use landbridge_core::RepositoryName;
+use landbridge_replicate::{ImportError, RegistrySource};
+use url::Url;
+
+use crate::cli::ReplicateArgs;
+use crate::config::{self, Secrets, Source};
+use crate::embedded::DataDirectory;
+use crate::exit::{Exit, Failure, OrExit as _, Outcome};
+use crate::output;
+use crate::progress::Display;
+use crate::release::Press;
+use crate::replication::Clients;
+use crate::runtime;
+
+pub(super) fn run(args: &ReplicateArgs) -> Outcome {
+    runtime::block_on(Box::pin(replicate(args)))
+}
+
+async fn replicate(args: &ReplicateArgs) -> Outcome {
+    let Work { press, clients, repositories } = work(args)?;
+    let source = RegistrySource {
+        client: &clients.own,
+        anonymous: clients.anonymous.as_ref(),
+        repositories: repositories.as_deref(),
+    };
+    if args.dry_run {
+        let plan = press.plan_replication(source).await.map_err(refused)?;
+        output::print_line(&plan.to_string())?;
+        return Ok(Exit::Done);
+    }
+    let display = Display::on_stderr();
+    let report = press.replicate(source, &|progress| display.show(&progress)).await;
+    display.end();
+    let report = report.map_err(refused)?;
+    if args.json {
+        output::print_line(&serde_json::to_string_pretty(&report).or_failed()?)?;
+    } else {
+        output::print_line(&report.to_string())?;
+    }
+    // A release that is out, but not everywhere, is something to look at.
+    Ok(if report.warnings.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+struct Work {
+    press: Press,
+    clients: Clients,
+    repositories: Option<Vec<RepositoryName>>,
+}
+
+fn work(args: &ReplicateArgs) -> Outcome<Work> {
+    let named = args.repository.iter().map(|name| name.parse::<RepositoryName>());
+    let named: Vec<_> =
+        named.collect::<Result<_, _>>().context("--repository is wrong").or_usage()?;
+    let named = Some(named).filter(|names| !names.is_empty());
+    let Some(file) = &args.config else {
+        let press = Press::open(&DataDirectory::at(&args.data).or_usage()?).or_failed()?;
+        let url: Url = args.from.parse().context("--from is wrong").or_usage()?;
+        let clients = Clients::new(&url, "", None).or_usage()?;
+        return Ok(Work { press, clients, repositories: named });
+    };
+    let settings = config::load(&Source::read(file).or_usage()?, &[], Secrets::Read).or_usage()?;
+    let settings = settings.replicate.ok_or_else(|| {
+        anyhow!("`{}` has no `replicate`: which key signs what is published?", file.display())
+    });
+    let settings = settings.or_usage()?;
+    let press = Press::of(&settings).or_usage()?;
+    let registry = &settings.registry;
+    let credentials = registry.credentials.as_ref();
+    let clients =
+        Clients::new(&registry.url, &registry.repository_prefix, credentials).or_usage()?;
+    Ok(Work { press, clients, repositories: named.or(settings.repositories) })
+}
+
+fn refused(error: ImportError) -> Failure {
+    Failure { exit: Exit::Failed, error: error.into() }
+}

@@ -1,0 +1,41 @@
+//! The `replicate` section as it is written: how what a registry holds becomes a release.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::scalar::{FilePath, Name, Period, RepositoryPath};
+
+/// How `landbridge replicate` brings what a registry holds into the authority and all mirrors, and
+/// publishes it. A front does not read it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replicate {
+    /// The private key that signs, a PEM file. Its public half is one of the `keys` of the
+    /// origin's `store`.
+    #[schemars(required)]
+    pub(crate) key: Option<FilePath>,
+    /// One of the `origins`, with a `registry` that is read and a `store` in which is published.
+    /// Without it, the only one that has both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Name>,
+    /// The repositories that are replicated. Without it, all that the registry's catalog lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) repositories: Option<Vec<RepositoryPath>>,
+    /// After this the release begins to alarm, unless another one has taken its place.
+    #[serde(default = "Replicate::expiry")]
+    pub(crate) expires: Period,
+    /// How many objects are copied at once. Each needs up to 32 MiB for each copy.
+    #[schemars(range(min = 1, max = 256))]
+    #[serde(default = "Replicate::parallel")]
+    pub(crate) parallel: u16,
+}
+
+impl Replicate {
+    pub(crate) const fn expiry() -> Period {
+        Period::seconds(90 * 24 * 60 * 60)
+    }
+
+    pub(crate) const fn parallel() -> u16 {
+        4
+    }
+}

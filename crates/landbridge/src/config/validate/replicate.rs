@@ -1,0 +1,87 @@
+//! Replication: the one origin that has a registry and a bucket, and the buckets of all mirrors.
+
+use std::time::Duration;
+
+use landbridge_core::RepositoryName;
+use landbridge_front::settings::{self as front, Face, OriginKind};
+
+use super::Validator;
+use crate::config::path::Path;
+use crate::config::raw::replicate::Replicate;
+use crate::replication::{ReplicationSettings, Target};
+
+impl Validator<'_> {
+    pub(super) fn replicate(
+        &mut self,
+        raw: &Replicate,
+        front: &front::Settings,
+    ) -> Option<ReplicationSettings> {
+        let at = Path::dotted("replicate");
+        let key = self.existing_file(raw.key.as_ref()?, &at.field("key"));
+        let origin = self.published_origin(raw, front, &at)?;
+        let OriginKind::Store { url, layout, catalog, keys, registry: Some(registry), .. } =
+            &origin.kind
+        else {
+            return None;
+        };
+        let expires = self.at_least(raw.expires, Duration::from_hours(1), &at.field("expires"));
+        Some(ReplicationSettings {
+            registry: registry.clone(),
+            // The form of each was checked before.
+            repositories: raw.repositories.as_ref().map(|names| {
+                names.iter().filter_map(|name| RepositoryName::parse(name.as_str()).ok()).collect()
+            }),
+            key,
+            catalog: catalog.clone(),
+            keys: keys.clone(),
+            authority: Target { name: origin.name.clone(), url: url.clone(), layout: *layout },
+            mirrors: front.copies.iter().filter_map(mirror).collect(),
+            expires,
+            parallel: raw.parallel.into(),
+        })
+    }
+}
+
+impl Validator<'_> {
+    /// The origin that is read and published.
+    fn published_origin<'f>(
+        &mut self,
+        raw: &Replicate,
+        front: &'f front::Settings,
+        at: &Path,
+    ) -> Option<&'f front::OriginSettings> {
+        let has_both = |origin: &&front::OriginSettings| {
+            matches!(&origin.kind, OriginKind::Store { registry: Some(_), .. })
+        };
+        let mut able = front.origins.iter().filter(has_both);
+        if let Some(name) = raw.origin.as_ref().map(ToString::to_string) {
+            let origin = able.find(|origin| origin.name == name);
+            if origin.is_none() {
+                let message = format!("`{name}` is no origin with a `registry` and a `store`");
+                self.report(&at.field("origin"), message);
+            }
+            return origin;
+        }
+        match (able.next(), able.next()) {
+            (Some(only), None) => return Some(only),
+            (None, _) => self.report(
+                at,
+                "is of no use: none of the `origins` has both a `registry` and a `store`",
+            ),
+            (Some(_), Some(_)) => self.report(
+                at,
+                "does not say which of the `origins` with a `registry` and a `store`: name one as `origin`",
+            ),
+        }
+        None
+    }
+}
+
+/// A copy that can be written to, and is nobody's authority.
+fn mirror(copy: &front::CopySettings) -> Option<Target> {
+    let layout = match &copy.face {
+        Face::Bucket { layout, .. } | Face::Embedded { layout, .. } => *layout,
+        Face::Registry { .. } | Face::Streamed => return None,
+    };
+    Some(Target { name: copy.name.clone(), url: copy.store.clone()?, layout })
+}

@@ -1,0 +1,80 @@
+//! Replication, from plain settings to buckets, a registry and a key.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use landbridge_core::RepositoryName;
+use landbridge_core::pointer::Keys;
+use landbridge_front::settings::LiveRegistry;
+use landbridge_registry::Credentials;
+use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
+use landbridge_store::BucketLayout;
+use url::Url;
+
+/// Requests that the registry gets at once.
+const MAX_INFLIGHT: usize = 16;
+/// How long it may take to answer, and between two pieces of a blob.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is replicated, from where and to where.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplicationSettings {
+    /// The registry.
+    pub(crate) registry: LiveRegistry,
+    /// Its repositories; without them all.
+    pub(crate) repositories: Option<Vec<RepositoryName>>,
+    /// The private key's file.
+    pub(crate) key: PathBuf,
+    /// The catalog's name.
+    pub(crate) catalog: String,
+    /// Whose signatures fronts believe.
+    pub(crate) keys: Keys,
+    /// The bucket whose pointers count.
+    pub(crate) authority: Target,
+    /// The buckets that serve the same objects.
+    pub(crate) mirrors: Vec<Target>,
+    /// How long until a pointer begins to alarm.
+    pub(crate) expires: Duration,
+    /// How many objects are copied at once.
+    pub(crate) parallel: usize,
+}
+
+/// A bucket that is written to.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Its name in reports.
+    pub(crate) name: String,
+    /// Where it is.
+    pub(crate) url: Url,
+    /// How objects are named in it.
+    pub(crate) layout: BucketLayout,
+}
+
+/// A registry as it is read, and as everyone may read it if we are let in as somebody.
+pub(crate) struct Clients {
+    pub(crate) own: RegistryClient,
+    pub(crate) anonymous: Option<RegistryClient>,
+}
+
+impl Clients {
+    /// Speaks to nobody yet.
+    pub(crate) fn new(
+        url: &Url,
+        repository_prefix: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<Self, ClientSettingsError> {
+        let client = |credentials| {
+            RegistryClient::new(ClientSettings {
+                url: url.clone(),
+                repository_prefix: repository_prefix.to_owned(),
+                credentials,
+                connect_timeout: CONNECT_TIMEOUT,
+                answer_timeout: ANSWER_TIMEOUT,
+                max_inflight: MAX_INFLIGHT,
+            })
+        };
+        let anonymous = credentials.map(|_| client(None)).transpose()?;
+        Ok(Self { own: client(credentials.cloned())?, anonymous })
+    }
+}
