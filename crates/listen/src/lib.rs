@@ -24,3 +24,20 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_in_use_is_told_from_one_that_is_not_ours() {
+        let first = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let taken = bind(first.local_addr().unwrap()).unwrap_err();
+        assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+        // TEST-NET-1 (RFC 5737) is nobody's.
+        let foreign = bind(([192, 0, 2, 1], 0).into()).unwrap_err();
+        assert_eq!(foreign.kind(), ErrorKind::AddrNotAvailable);
+    }
+}

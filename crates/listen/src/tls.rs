@@ -150,3 +150,28 @@ fn load(files: &TlsFiles, protocols: Protocols) -> Result<ServerConfig, TlsError
     };
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn files_that_are_no_certificate_and_key_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
+        let files = TlsFiles { certificate: certificate.clone(), key };
+        let refused = |what: &str| {
+            let error = Tls::open(&files, Protocols::Http1).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        };
+        refused("cert.pem` is no PEM file with a certificate chain");
+        let text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        fs::write(&certificate, text).unwrap();
+        refused("key.pem` is no PEM file with a private key");
+        fs::write(&certificate, "no PEM").unwrap();
+        fs::write(&files.key, text).unwrap();
+        refused("key.pem` is no PEM file with a private key");
+    }
+}
