@@ -9,6 +9,7 @@
 //! when its value is dropped. A program that is not installed is an error, never a skipped test.
 
 mod azurite;
+mod buildah;
 mod certificate;
 mod containerd;
 mod dockerd;
@@ -30,6 +31,7 @@ mod stores;
 mod tmpfs;
 
 pub use azurite::Azurite;
+pub use buildah::Buildah;
 pub use certificate::Certificate;
 pub use containerd::Containerd;
 pub use dockerd::Dockerd;

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use anyhow::{Context as _, Result, ensure};
 use landbridge_testkit::http::{self, Answer, Wire};
 use landbridge_testkit::image::{Artifact, Blob, Recipe, referrer};
-use landbridge_testkit::{Containerd, Dockerd, Platforms, Podman, Skopeo};
+use landbridge_testkit::{Buildah, Containerd, Dockerd, Platforms, Podman, Skopeo};
 use serde_json::json;
 
 use crate::content::{Content, SBOM, SIGNATURE, TAGS};
@@ -74,6 +74,13 @@ fn what_is_pushed_to_the_local_topology_is_pulled_through_its_front() {
     assert_eq!((&here.digest, here.stored), (&there.digest, there.stored));
     podman.pull(&again).unwrap();
     assert_eq!(podman.run(&again, &[]).unwrap(), image.greeting);
+
+    let buildah = Buildah::new().unwrap();
+    assert_eq!(buildah.pull(&through).unwrap().lacks(&image), NOTHING);
+    buildah.push(&through, &format!("{origin}/demo/built:1")).unwrap();
+    let built = front.reference("demo/built:1");
+    assert_eq!(buildah.pull(&built).unwrap().lacks(&image), NOTHING);
+    assert_eq!(podman.pull(&built).unwrap().lacks(&image), NOTHING);
 
     let containerd = Containerd::start().unwrap();
     let by_containerd = containerd.pull(&through, Platforms::One).unwrap();
