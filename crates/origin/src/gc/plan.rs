@@ -208,7 +208,7 @@ pub(crate) fn plan(inventory: &Inventory, collection: &Collection) -> Plan {
     plan.leases = leases.map(|(digest, _)| *digest).collect();
     plan.leases.sort_unstable();
     plan.linked_in = linked_in(&inventory.names, &plan.due);
-    plan.missing = missing(&inventory.names, &present);
+    plan.missing = missing(&inventory.names);
     (plan.untag, plan.unlink) = (retired.tags, retired.manifests);
     plan
 }
@@ -255,12 +255,14 @@ fn linked_in(names: &Names, due: &[Object]) -> HashMap<Digest, Vec<RepositoryNam
     linked
 }
 
-fn missing(names: &Names, present: &HashSet<Digest>) -> Vec<Missing> {
+/// Manifests that a name leads to and that could not be read. The objects that were listed do not
+/// count: a manifest may have been pushed between their listing and that of the names.
+fn missing(names: &Names) -> Vec<Missing> {
     let mut missing = BTreeMap::new();
     for repository in &names.repositories {
         let linked = repository.manifests.iter().map(|listed| listed.item);
         let named = linked.chain(repository.tags.iter().map(|seen| seen.digest));
-        for digest in named.filter(|digest| !present.contains(digest)) {
+        for digest in named.filter(|digest| !names.needs.contains_key(digest)) {
             let repository = repository.name.clone();
             missing.insert((repository.clone(), digest), Missing { repository, digest });
         }
