@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
@@ -18,7 +18,7 @@ use landbridge_core::manifest::Descriptor;
 use landbridge_core::oci_error::Code;
 use landbridge_core::request::ManifestReference;
 use landbridge_core::{Digest, RepositoryName, Tag};
-use landbridge_store::{StoreError, TagLink};
+use landbridge_store::{Presence, StoreError, TagLink};
 
 use crate::access::Caller;
 use crate::answer::Answer;
@@ -26,7 +26,7 @@ use crate::body::{BodyError, RequestBody};
 use crate::candidate::{Candidate, Requirements, lacking};
 use crate::events::EventAction;
 use crate::failure::Failure;
-use crate::registry::{self, About, Registry, look_up};
+use crate::registry::{self, About, LOOKED_UP_AT_ONCE, Registry};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -148,9 +148,15 @@ async fn missing(
     let blobs = required.blobs.iter().map(|blob| (*blob, Is::Blob));
     let manifests = required.manifests.iter().map(|manifest| (*manifest, Is::Manifest));
     let looks = blobs.chain(manifests).map(|(entry, is)| {
-        async move { Ok((entry, size_of(registry, repository, entry, is, look).await?)) }.boxed()
+        async move {
+            let size = size_of(registry, repository, entry, is, look).await?;
+            Ok::<_, Failure>((entry, size))
+        }
+        .boxed()
     });
-    let sizes = look_up(looks.collect()).await?;
+    let looks: Vec<_> = looks.collect();
+    let sizes = futures::stream::iter(looks).buffered(LOOKED_UP_AT_ONCE);
+    let sizes: Vec<_> = sizes.try_collect().await?;
     let mut missing = Vec::new();
     for (entry, size) in sizes {
         match size {
@@ -179,14 +185,37 @@ async fn size_of(
     entry: &Descriptor,
     is: Is,
     look: Look,
-) -> Result<Option<u64>, StoreError> {
+) -> Result<Option<u64>, Failure> {
+    let repositories = &registry.repositories;
     match (is, look) {
-        (Is::Blob, Look::Lease) => registry.report_blob(repository, &entry.digest).await,
-        (Is::Blob, Look::Links) => registry.repositories.blob_link(repository, &entry.digest).await,
+        (Is::Blob, Look::Lease) => leased(registry, repository, &entry.digest).await,
+        (Is::Blob, Look::Links) => Ok(repositories.blob_link(repository, &entry.digest).await?),
         // A linked manifest is a root: it needs no lease.
         (Is::Manifest, Look::Lease | Look::Links) => {
-            let link = registry.repositories.manifest(repository, &entry.digest).await?;
+            let link = repositories.manifest(repository, &entry.digest).await?;
             Ok(link.map(|link| link.size))
+        }
+    }
+}
+
+/// The size of a blob that the repository has and that is leased now. One that a collection is
+/// about to judge may have been reported present a moment ago, and then it stays: that is waited
+/// for, since most clients give a push up whose manifest is refused.
+async fn leased(
+    registry: &Registry,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<u64>, Failure> {
+    loop {
+        if registry.repositories.blob_link(repository, digest).await?.is_none() {
+            return Ok(None);
+        }
+        match registry.leases().report_present(digest, registry.grace).await? {
+            Presence::Present { size } => return Ok(Some(size)),
+            Presence::Absent => return Ok(None),
+            Presence::Deleting => {
+                registry.leases().prepare_write(digest, registry.rules.patience).await?;
+            }
         }
     }
 }

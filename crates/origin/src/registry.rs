@@ -121,7 +121,7 @@ impl<'a> About<'a> {
 }
 
 /// Look-ups that are under way at once for one request.
-const LOOKED_UP_AT_ONCE: usize = 16;
+pub(crate) const LOOKED_UP_AT_ONCE: usize = 16;
 
 /// The results of look-ups, in their order.
 pub(crate) async fn look_up<T>(
