@@ -12,6 +12,7 @@ mod content;
 mod failures;
 mod hostile;
 mod layers;
+mod own;
 mod program;
 mod pull;
 mod receiver;
