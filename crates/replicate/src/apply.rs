@@ -2,6 +2,10 @@
 //!
 //! Resumable: an object that a copy has is not sent to it again, so a second run repeats what was
 //! under way when the first one was stopped and no more.
+//!
+//! A copy may be an origin's bucket, from which a collection takes what nothing refers to: until the
+//! generation is there, an old object is such a thing. So it is leased before it is confirmed. What
+//! is written now is too young to go.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landbridge_core::topology::CopySet;
@@ -10,6 +14,7 @@ use landbridge_store::{Confirmed, Evidence, StoreError};
 use crate::copies::Copies;
 use crate::error::ImportError;
 use crate::fan_out::{Object, copy_object};
+use crate::lease::Leased;
 use crate::patience::patiently;
 use crate::plan::{Plan, PlannedObject};
 use crate::progress::{Listener, Progress};
@@ -41,8 +46,9 @@ pub(crate) async fn apply_objects(
         objects: objects.len() as u64,
         bytes: objects.iter().filter(is_read).map(|object| object.size).sum(),
     });
+    let leased = Leased::default();
     let mut done = stream::iter(objects)
-        .map(|object| Box::pin(apply_object(object, supply, copies, listener)))
+        .map(|object| Box::pin(apply_object(object, supply, copies, &leased, listener)))
         .buffer_unordered(parallel.max(1));
     while let Some(object) = done.try_next().await? {
         tally.objects_read += u64::from(object.was_read);
@@ -67,6 +73,7 @@ async fn apply_object(
     object: PlannedObject,
     supply: &Supply<'_>,
     copies: &Copies<'_>,
+    leased: &Leased,
     listener: Listener<'_>,
 ) -> Result<Applied, ImportError> {
     let PlannedObject { digest, size, .. } = object;
@@ -75,7 +82,11 @@ async fn apply_object(
         Applied { size, was_read: false, written: 0, checked: 0, confirmed: Vec::new() };
     let mut lacking = object.lacking;
     for (id, copy) in copies.working(object.unconfirmed) {
-        match copy.confirm(&digest, size).await {
+        let confirmed = async {
+            leased.lease(id, copy, &digest).await?;
+            copy.confirm(&digest, size).await
+        };
+        match confirmed.await {
             Ok(confirmed) => {
                 applied.checked += 1;
                 applied.confirmed.push(confirmed);

@@ -16,6 +16,7 @@ mod gather;
 mod gather_registry;
 mod holdings;
 mod import;
+mod lease;
 mod naming;
 mod patience;
 mod plan;

@@ -4,6 +4,7 @@
     reason = "fixtures are outside of `#[test]`, and a panic is a test's way to fail"
 )]
 
+mod collected;
 mod import;
 mod interrupted;
 mod refused;
