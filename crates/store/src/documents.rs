@@ -6,7 +6,7 @@
 //! - `holding.json`: a mirror's own note, replaced as a whole.
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use landbridge_core::Digest;
 use landbridge_core::generation::{Document, MAX_DOCUMENT_BYTES};
 use landbridge_core::holding::{Holding, MAX_HOLDING_BYTES};
@@ -155,6 +155,21 @@ impl Bucket {
             }
         }
         Ok(search)
+    }
+
+    /// Every pointer that lies here, newest first, each with why it is not believed if it is not.
+    pub async fn pointers(
+        &self,
+        keys: &Keys,
+        catalog: &str,
+    ) -> Result<Vec<(u64, Result<Verified<Pointer>, String>)>, StoreError> {
+        const AT_ONCE: usize = 16;
+        let mut sequences = self.pointer_sequences(0).await?;
+        sequences.sort_unstable_by(|a, b| b.cmp(a));
+        let read = sequences.into_iter().map(|sequence| async move {
+            Ok((sequence, self.checked_pointer(sequence, keys, catalog).await?))
+        });
+        futures::stream::iter(read).buffered(AT_ONCE).try_collect().await
     }
 
     /// The pointer with this sequence; `None` if there is none that is valid for `catalog`.

@@ -24,6 +24,7 @@ pub mod publish;
 mod published;
 pub mod read;
 mod repositories;
+mod restore;
 mod rotating;
 mod uploads;
 mod write;

@@ -130,9 +130,9 @@ impl Written {
 /// A generation that was read back, and all of whose objects are confirmed in the authority.
 #[derive(Debug)]
 pub struct Checked {
-    base: Base,
-    generation: Digest,
-    mirrors: Vec<MirrorWork>,
+    pub(crate) base: Base,
+    pub(crate) generation: Digest,
+    pub(crate) mirrors: Vec<MirrorWork>,
 }
 
 /// A release.
@@ -339,7 +339,7 @@ impl Publication {
     }
 }
 
-fn listed(repository: &Repository) -> impl Iterator<Item = (Digest, u64)> {
+pub(crate) fn listed(repository: &Repository) -> impl Iterator<Item = (Digest, u64)> {
     let manifests = repository.manifests.iter().map(|entry| (entry.digest, entry.size));
     manifests.chain(repository.objects.iter().map(|entry| (entry.digest, entry.size)))
 }

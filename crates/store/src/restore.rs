@@ -1,0 +1,58 @@
+//! Publishing again what was published before: a rollback is a new pointer to an old generation.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use landbridge_core::Digest;
+use landbridge_core::generation::{Repository, Root};
+
+use crate::bucket::Bucket;
+use crate::evidence::Evidence;
+use crate::mirrors::{self, MirrorWork};
+use crate::publish::{Base, Checked, Publication, PublishError, listed};
+
+/// Questions for sizes that are under way at once.
+const AT_ONCE: usize = 16;
+
+impl Publication {
+    /// Checks a generation that was published before, for [`Publication::publish`]: its documents
+    /// are read, and every object must be in the authority with its size. Their bytes were
+    /// confirmed when it was published. Mirrors count as far as their holdings name it.
+    pub async fn check_again(
+        &self,
+        base: Base,
+        generation: Digest,
+    ) -> Result<Checked, PublishError> {
+        let root: Root = self.authority.get_document(&generation).await?;
+        let mut mirrors: Vec<_> = self.mirrors.iter().map(MirrorWork::new).collect();
+        mirrors::read_holdings(&mut mirrors, &self.catalog, Some(&generation)).await;
+        mirrors::rely_on_base(&mut mirrors);
+        let nothing_new = Evidence::default();
+        for entry in &root.repositories {
+            let repository: Repository = self.authority.get_document(&entry.digest).await?;
+            let sizes: Vec<_> = stream::iter(listed(&repository))
+                .map(|(digest, size)| Box::pin(found(&self.authority, digest, size)))
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            for (digest, size, is_there) in sizes {
+                if !is_there {
+                    return Err(PublishError::Unconfirmed {
+                        repository: repository.name.clone(),
+                        digest,
+                        size,
+                        bucket: self.authority.name().to_owned(),
+                    });
+                }
+                mirrors::note(&mut mirrors, &nothing_new, &digest, size, true);
+            }
+        }
+        Ok(Checked { base, generation, mirrors })
+    }
+}
+
+async fn found(
+    bucket: &Bucket,
+    digest: Digest,
+    size: u64,
+) -> Result<(Digest, u64, bool), PublishError> {
+    Ok((digest, size, bucket.size_of(&digest).await? == Some(size)))
+}
