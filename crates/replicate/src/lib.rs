@@ -14,6 +14,7 @@ mod error;
 mod fan_out;
 mod gather;
 mod gather_registry;
+mod history;
 mod holdings;
 mod import;
 mod lease;
@@ -28,6 +29,10 @@ mod supply;
 pub use error::ImportError;
 pub use gather::{Content, Held, gather_content};
 pub use gather_registry::RegistrySource;
+pub use history::{
+    Difference, NoSuchRelease, Release, Said, TagDifference, compare, find_release, releases,
+    roll_back,
+};
 pub use import::{Import, import, prepare_import};
 pub use naming::{NamedImage, NamingError, Target, name_images};
 pub use plan::{CopyState, Current, Plan, PlannedObject, TagChange, plan_import};
