@@ -89,6 +89,9 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Bring what a registry holds into all copies, and publish it as a release
     Replicate(ReplicateArgs),
+    /// List what was published, compare it, go back to it
+    #[command(subcommand, arg_required_else_help = true)]
+    Generation(GenerationCommand),
     /// Say which copy serves an image to a client, and why no other
     Explain(ExplainArgs),
     /// Check, show and explain the configuration
@@ -365,6 +368,70 @@ pub(crate) struct ReplicateArgs {
     /// Report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// List what was published, compare it, go back to it
+#[derive(Debug, Subcommand)]
+pub(crate) enum GenerationCommand {
+    /// List every release, newest first; a star marks the one in force
+    #[command(after_help = "\
+Exits with 1 if something lies among the pointers that no trusted key has signed.
+
+Example:
+  landbridge generation list --config landbridge.yaml")]
+    List {
+        #[command(flatten)]
+        published: PublishedArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how one release became another: tags, objects, bytes
+    #[command(after_help = "\
+A release is named by its number, or by the beginning of its generation's digest.
+
+Examples:
+  landbridge generation diff 41
+  landbridge generation diff 41 42 --json")]
+    Diff {
+        /// The older one
+        from: String,
+        /// The newer one; without it, the one in force
+        to: Option<String>,
+        #[command(flatten)]
+        published: PublishedArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish an older generation again, under a new number
+    #[command(after_help = "\
+Every object of it must still be in the authority. Fronts follow within one poll; digests of what
+is in force now stay answerable, so that no pull which began fails.
+
+Example:
+  landbridge generation rollback 41 --reason 'v1.2.3 does not start on arm64'")]
+    Rollback {
+        /// The release to go back to
+        to: String,
+        /// Why; it is part of the signed pointer
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        published: PublishedArgs,
+    },
+}
+
+/// Where something was published.
+#[derive(Debug, Args)]
+pub(crate) struct PublishedArgs {
+    /// A configuration file with a `replicate`; without it the data directory of a local topology
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The data directory of a local topology
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub(crate) data: PathBuf,
 }
 
 const EXPLAIN_HELP: &str = "\

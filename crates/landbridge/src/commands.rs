@@ -4,6 +4,7 @@ mod completions;
 mod config;
 mod explain;
 mod gc;
+mod generation;
 mod import;
 mod man;
 mod origin;
@@ -21,6 +22,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Origin(args) => origin::run(&args),
         Command::Gc(args) => gc::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Generation(command) => generation::run(&command),
         Command::Replicate(args) => replicate::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Config(command) => config::run(command),

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use landbridge_core::Digest;
 use landbridge_core::pointer::Keys;
 use landbridge_core::reference::ImageName;
 use landbridge_registry::Source;
 use landbridge_replicate::{
     Import, ImportError, Listener, Plan, RegistrySource, Replication, Report, import,
-    prepare_import, prepare_replication, replicate,
+    prepare_import, prepare_replication, replicate, roll_back,
 };
 use landbridge_sign::LocalKey;
-use landbridge_store::publish::{Mirror, Publication};
+use landbridge_store::publish::{Act, Mirror, Publication, PublishError, Published};
 use landbridge_store::{Bucket, BucketLayout};
 use url::Url;
 
@@ -77,6 +78,23 @@ impl Press {
         };
         let key = LocalKey::open(&settings.key)?;
         Ok(Self { publication, key, expires: settings.expires, parallel: settings.parallel })
+    }
+
+    /// Where it publishes.
+    pub(crate) fn publication(&self) -> &Publication {
+        &self.publication
+    }
+
+    /// Makes an older generation the one in force again.
+    pub(crate) async fn roll_back(
+        &self,
+        generation: Digest,
+        reason: &str,
+    ) -> Result<Published, PublishError> {
+        let now = Timestamp::now();
+        let sign = |pointer: &_| self.key.sign_pointer(pointer);
+        let act = Act { now, expires: self.expiry(now), reason, sign: &sign };
+        roll_back(&self.publication, generation, &act).await
     }
 
     /// Whether nothing was ever published here.

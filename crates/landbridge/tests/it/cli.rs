@@ -4,13 +4,17 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 16] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
         &["gc", "--help"],
         &["import", "--help"],
         &["replicate", "--help"],
+        &["generation", "--help"],
+        &["generation", "list", "--help"],
+        &["generation", "diff", "--help"],
+        &["generation", "rollback", "--help"],
         &["explain", "--help"],
         &["config", "--help"],
         &["config", "check", "--help"],

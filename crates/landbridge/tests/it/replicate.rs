@@ -4,7 +4,7 @@ use std::fs;
 
 use landbridge_testkit::{DockerRegistry, Platforms, Skopeo, run};
 
-use crate::content::Content;
+use crate::content::{Content, single, source};
 use crate::running::{Data, Failed, Front, LIMIT, landbridge, run_to_end, until};
 
 const NOTHING: Vec<String> = Vec::new();
@@ -106,4 +106,44 @@ fn a_configuration_names_the_key_the_registry_and_where_to() {
     let hex = layer.strip_prefix("sha256:").unwrap();
     assert!(dir.path().join(format!("east/blobs/sha256/{hex}")).is_file());
     assert!(dir.path().join(format!("west/containers/images/{layer}")).is_file());
+}
+
+#[test]
+fn a_release_is_listed_compared_and_gone_back_to() {
+    let content = Content::pack().unwrap();
+    let data = content.data().unwrap();
+    let (_dir, layout) = single(&content.docker).unwrap();
+    data.import(&source(&layout), "app:v1").unwrap();
+    let generation = |arguments: &[&str]| {
+        let mut command = landbridge();
+        command.arg("generation").args(arguments).arg("--data").arg(data.path());
+        command
+    };
+    let answer = |arguments: &[&str]| run(&mut generation(arguments), LIMIT).unwrap().text();
+
+    let listed = answer(&["list"]);
+    let lines: Vec<_> = listed.lines().collect();
+    assert!(lines[0].starts_with("2* ") && lines[1].starts_with("     1  "), "{listed}");
+    let (index, docker) = (&content.index.digest, &content.docker.manifest.digest);
+    let moved = answer(&["diff", "1"]);
+    assert!(moved.starts_with(&format!("~ app:v1 {index} -> {docker}\n0 objects more")), "{moved}");
+
+    let front = Front::over(data.path()).unwrap();
+    let tag = |digest: &str| {
+        until(
+            || front.get("/v2/app/manifests/v1"),
+            |answer| answer.header("docker-content-digest") == Some(digest),
+        )
+        .unwrap();
+    };
+    tag(docker);
+    let back = answer(&["rollback", "1", "--reason", "a test"]);
+    assert!(back.starts_with("published as 3: sha256:") && back.lines().count() == 1, "{back}");
+    tag(index);
+    assert!(answer(&["list"]).contains("a test"));
+    assert_eq!(answer(&["diff", "1", "3"]), "0 objects more (0 B)\n0 objects less (0 B)");
+
+    let ended = run_to_end(&mut generation(&["diff", "7"])).unwrap();
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`7` is none of the releases"), "{}", ended.stderr);
 }
