@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use landbridge_testkit::image::{Image, Recipe};
-use landbridge_testkit::{Containerd, Dockerd, Login, Platforms, Podman, Skopeo, run};
+use landbridge_testkit::{Buildah, Containerd, Dockerd, Login, Platforms, Podman, Skopeo, run};
 
 use super::{ANN, Place, ROOT, WRONG, auth_file};
 use crate::running::LIMIT;
@@ -110,6 +110,27 @@ fn podman_logs_in_pushes_and_pulls() {
     assert_eq!(podman.run(&team, &[]).unwrap(), image.greeting);
     let refused = refusal(podman.push(&open, &origin.reference("private/app:v1")));
     assert!(refused.contains("403") || refused.contains("denied"), "{refused}");
+}
+
+#[test]
+fn buildah_logs_in_pushes_and_pulls() {
+    let place = Place::new().unwrap();
+    let origin = place.start().unwrap();
+    let (skopeo, buildah, image) = (Skopeo::new().unwrap(), Buildah::new().unwrap(), image(74));
+    let open = origin.reference("open/app:v1");
+    skopeo.push_to(&image.manifest, &[&image], &open, Some(ANN)).unwrap();
+    assert_eq!(buildah.pull(&open).unwrap().lacks(&image), NOTHING, "nobody may pull this");
+    let team = origin.reference("team/app:v1");
+    refusal(buildah.push(&open, &team));
+    let login = |login| {
+        let mut command = buildah.command()?;
+        logged_in(command.args(["login", "--tls-verify=false"]), login, &origin.address)
+    };
+    refusal(login(WRONG));
+    login(ANN).unwrap();
+    buildah.push(&open, &team).unwrap();
+    buildah.pull(&team).unwrap();
+    refusal(buildah.push(&open, &origin.reference("private/app:v1")));
 }
 
 #[test]
