@@ -8,3 +8,4 @@ mod killed;
 mod large;
 mod pusher;
 mod random;
+mod s3;
