@@ -105,7 +105,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             open: 10_000,
-            head_bytes: 256 << 10,
+            head_bytes: 32 << 10,
             head: Duration::from_mins(1),
             stall: Duration::from_mins(1),
         }

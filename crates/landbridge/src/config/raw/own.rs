@@ -158,7 +158,7 @@ impl Default for OwnListening {
             tls: None,
             drain: Period::seconds(30),
             connections: 10_000,
-            header: Size(256 << 10),
+            header: Size(32 << 10),
             header_time: Period::seconds(60),
             stall: Period::seconds(60),
         }
