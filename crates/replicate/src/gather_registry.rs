@@ -63,7 +63,7 @@ pub(crate) struct Found {
     pub(crate) homes: BTreeMap<Digest, RepositoryName>,
     /// Manifests that were read, as many as are kept.
     pub(crate) manifests: BTreeMap<Digest, Bytes>,
-    /// Published tags and repositories that the registry no longer has: a sentence for each.
+    /// Published tags and repositories that the registry has not got.
     pub(crate) gone: Vec<String>,
     kept_bytes: usize,
 }

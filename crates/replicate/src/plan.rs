@@ -88,6 +88,8 @@ pub struct Plan {
     pub copies: Vec<String>,
     /// What the source lists and the import leaves out.
     pub skipped: Vec<String>,
+    /// What is published, is not in the registry, and stays: a sentence for each.
+    pub kept: Vec<String>,
     /// Copies that could not be looked at: a sentence for each.
     pub warnings: Vec<String>,
 }
@@ -199,6 +201,7 @@ fn plan_additions(
         objects: plan_objects(content, &needed, copies),
         copies: copies.iter().map(|copy| copy.name.clone()).collect(),
         skipped: content.skipped.clone(),
+        kept: Vec::new(),
         warnings: Vec::new(),
     }
 }
@@ -312,6 +315,9 @@ impl fmt::Display for Plan {
         }
         for skipped in &self.skipped {
             writeln!(f, "left out: {skipped}")?;
+        }
+        for kept in &self.kept {
+            writeln!(f, "kept: {kept}")?;
         }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;

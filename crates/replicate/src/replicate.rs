@@ -78,7 +78,6 @@ pub async fn replicate(
         apply_objects(&plan, &supply, &copies, parallel, listener, &mut tally, &mut evidence)
             .await?;
         if !plan.publishes() {
-            tally.warnings.extend(plan.warnings.iter().cloned());
             tally.warnings.extend(copies.failures());
             if is_behind {
                 let mended = mend_holdings(request.publication, &plan, &evidence, &copies).await?;
@@ -93,7 +92,6 @@ pub async fn replicate(
         let act = Act { now, expires, reason: &reason, sign: request.sign };
         match request.publication.release(base, changes, evidence.clone(), &act).await {
             Ok(published) => {
-                tally.warnings.extend(plan.warnings.iter().cloned());
                 tally.warnings.extend(copies.failures());
                 tally.warnings.extend(published.mirrors.iter().filter_map(warning));
                 let sequence = published.pointer.content().sequence;
@@ -133,7 +131,7 @@ async fn look(request: &Replication<'_>, copies: &Copies<'_>) -> Result<Looked, 
     let content = &found.content;
     let states = gather_copies(copies, content, &current, holdings, Trust::Holdings).await?;
     let mut plan = plan_replication(content, &found.targets, &found.referrers, &current, &states);
-    let stays = |what| format!("{what} is published, and the registry no longer has it: it stays");
-    plan.warnings.extend(found.gone.drain(..).map(stays));
+    let stays = |what| format!("{what} is published and not in the registry");
+    plan.kept.extend(found.gone.drain(..).map(stays));
     Ok(Looked { found, plan, base, is_behind })
 }

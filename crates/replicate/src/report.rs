@@ -30,6 +30,8 @@ pub struct Report {
     pub rebases: u32,
     /// What the source lists and was left out.
     pub skipped: Vec<String>,
+    /// What is published, is not in the registry, and stays.
+    pub kept: Vec<String>,
     /// What went wrong without stopping the import.
     pub warnings: Vec<String>,
 }
@@ -74,6 +76,7 @@ pub(crate) fn report(plan: &Plan, tally: Tally, sequence: Option<u64>) -> Report
         objects_checked: tally.objects_checked,
         rebases: tally.rebases,
         skipped: plan.skipped.clone(),
+        kept: plan.kept.clone(),
         warnings: tally.warnings,
     }
 }
@@ -102,6 +105,9 @@ impl fmt::Display for Report {
         }
         for skipped in &self.skipped {
             writeln!(f, "left out: {skipped}")?;
+        }
+        for kept in &self.kept {
+            writeln!(f, "kept: {kept}")?;
         }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
