@@ -188,6 +188,12 @@ impl Repository {
         self
     }
 
+    /// Everything that it lists, manifests first, each with its size in bytes.
+    pub fn listed(&self) -> impl Iterator<Item = (Digest, u64)> {
+        let manifests = self.manifests.iter().map(|entry| (entry.digest, entry.size));
+        manifests.chain(self.objects.iter().map(|entry| (entry.digest, entry.size)))
+    }
+
     /// The manifest with this digest, if the repository lists it.
     pub fn manifest(&self, digest: &Digest) -> Option<&ManifestEntry> {
         let at = self.manifests.binary_search_by(|entry| entry.digest.cmp(digest)).ok()?;

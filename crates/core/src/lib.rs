@@ -6,6 +6,7 @@
 
 pub mod breaker;
 pub mod catalog;
+pub mod cause;
 pub mod client_address;
 pub mod condition;
 pub mod digest;

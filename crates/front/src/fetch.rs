@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use landbridge_core::catalog::ManifestInfo;
+use landbridge_core::cause::chain;
 use landbridge_core::client_address::ClientNetwork;
 use landbridge_core::condition::Wanted;
 use landbridge_core::oci_error::{Code, OciError};
@@ -22,7 +23,6 @@ use tracing::warn;
 
 use crate::answer::{Answer, By, is_known};
 use crate::body::Body;
-use crate::cause::chain;
 use crate::live::{Known, LiveError, LiveOrigin};
 use crate::metrics::Kind;
 use crate::pull::{Asked, blob_unknown, manifest_unknown, no_copy, resolve};

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use landbridge_core::cause::chain;
 use landbridge_core::topology::CopyId;
 use landbridge_store::Bucket;
 use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll};
@@ -14,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::cause::chain;
 use crate::metrics::{Metrics, OriginLabels, SourceLabels};
 use crate::ranges::{self, RangesError, Source};
 use crate::settings::{Face, OriginKind, Settings};

@@ -9,7 +9,6 @@
 mod admin;
 mod answer;
 mod body;
-mod cause;
 mod embedded;
 mod explain;
 mod fetch;

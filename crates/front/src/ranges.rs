@@ -10,10 +10,10 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use landbridge_core::Digest;
+use landbridge_core::cause::chain;
 use landbridge_core::place::{RangeError, RangeSet, SuspicionLimits, Suspicious, demonstration};
 use url::Url;
 
-use crate::cause::chain;
 use crate::settings::{RangeLocation, RangeSource};
 use crate::snapshot::Ranges;
 

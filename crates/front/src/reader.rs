@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+use landbridge_core::cause::chain;
 use landbridge_core::manifest::MAX_MANIFEST_BYTES;
 use landbridge_core::request::ManifestReference;
 use landbridge_core::{Digest, RepositoryName};
@@ -13,7 +14,6 @@ use landbridge_registry::client::{BlobRange, ClientError, RegistryClient};
 use landbridge_store::{Bucket, FaceError, PublicFace, StoreError};
 
 use crate::body::{BodyError, ByteStream};
-use crate::cause::chain;
 
 /// How the front itself reads a copy.
 #[derive(Debug, Clone)]

@@ -136,7 +136,7 @@ fn refusal(error: &ManifestError) -> OciError {
         | ManifestError::UnknownType(_)
         | ManifestError::TypeMismatch { .. } => Code::ManifestInvalid,
     };
-    let text = crate::failure::chain(error);
+    let text = landbridge_core::cause::chain(error);
     let text = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
     OciError::with(code, text.take(MOST_REPEATED).collect())
 }

@@ -4,10 +4,10 @@
 //! operator may know goes to the log, with its chain of causes, once.
 
 use std::error::Error;
-use std::fmt::Write as _;
 
 use http::header::{ALLOW, CONNECTION, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use landbridge_core::cause::chain;
 use landbridge_core::oci_error::{Code, OciError};
 use landbridge_core::request::push::Refusal;
 use landbridge_store::{AppendError, FinishError, PrepareError, PutError, StoreError};
@@ -254,18 +254,6 @@ impl From<PrepareError> for Failure {
             PrepareError::Store(error) => Self::Store(error),
         }
     }
-}
-
-/// An error with all of its causes, in one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        // Writing into a text cannot fail.
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

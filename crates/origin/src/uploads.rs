@@ -210,7 +210,7 @@ pub(crate) async fn cancel(registry: &Registry, session: &Session) -> Result<Ans
 /// The blob is there; what is left of its upload is swept by garbage collection if not now.
 async fn forget(registry: &Registry, session: &Session) {
     if let Err(error) = registry.uploads().cancel(&session.id).await {
-        let error = crate::failure::chain(&error);
+        let error = landbridge_core::cause::chain(&error);
         tracing::warn!(%session, error, "the rest of a finished upload was not deleted");
     }
 }

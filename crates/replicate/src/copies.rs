@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use landbridge_core::cause::chain;
 use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_store::publish::Publication;
 use landbridge_store::{Bucket, StoreError};
-
-use crate::error::chain;
 
 /// The authority, which is number 0, and the mirrors in their order.
 pub(crate) struct Copies<'a> {

@@ -119,8 +119,7 @@ pub(crate) async fn gather_copies(
 
 /// Everything that a repository's document lists.
 pub(crate) fn listed(repository: &Repository) -> impl Iterator<Item = Digest> {
-    let manifests = repository.manifests.iter().map(|entry| entry.digest);
-    manifests.chain(repository.objects.iter().map(|entry| entry.digest))
+    repository.listed().map(|(digest, _)| digest)
 }
 
 /// What a mirror's holding says that it lacks of the current generation; `None` if it does not name

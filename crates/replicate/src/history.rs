@@ -184,12 +184,7 @@ fn difference(before: &[Repository], after: &[Repository]) -> Difference {
 }
 
 fn objects(repositories: &[Repository]) -> BTreeMap<Digest, u64> {
-    let listed = |repository: &Repository| {
-        let manifests = repository.manifests.iter().map(|entry| (entry.digest, entry.size));
-        let objects = repository.objects.iter().map(|entry| (entry.digest, entry.size));
-        manifests.chain(objects).collect::<Vec<_>>()
-    };
-    repositories.iter().flat_map(listed).collect()
+    repositories.iter().flat_map(Repository::listed).collect()
 }
 
 /// Makes an older generation the one in force again, under a new number. Digests of what is in

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use landbridge_core::Digest;
+use landbridge_core::cause::chain;
 use landbridge_core::holding::Holding;
 use landbridge_core::topology::{CopyId, CopySet};
 
 use crate::documents::{HoldingRead, ReadHolding};
-use crate::mirrors::chain;
 use crate::read::HoldingSource;
 
 /// Copies that are asked at once.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use landbridge_core::Digest;
+use landbridge_core::cause::chain;
 use landbridge_core::generation::Document;
 use landbridge_core::holding::Holding;
 
@@ -179,16 +180,4 @@ pub(crate) fn states(mirrors: Vec<MirrorWork>) -> Vec<(String, MirrorState)> {
         (work.mirror.name, state)
     };
     mirrors.into_iter().map(state).collect()
-}
-
-/// The error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

@@ -284,7 +284,7 @@ impl Publication {
                 Some(before) => Some(self.authority.get_document(&before.digest).await?),
                 None => None,
             };
-            for (digest, size) in listed(&repository) {
+            for (digest, size) in repository.listed() {
                 let was_listed = before.as_ref().is_some_and(|b| lists(b, &digest, size));
                 if !was_listed && evidence.size(&self.authority, &digest) != Some(size) {
                     return Err(PublishError::Unconfirmed {
@@ -337,11 +337,6 @@ impl Publication {
         mirrors::put_pointer(&mut mirrors, sequence, &envelope).await;
         Ok(Published { pointer: signed, mirrors: mirrors::states(mirrors) })
     }
-}
-
-pub(crate) fn listed(repository: &Repository) -> impl Iterator<Item = (Digest, u64)> {
-    let manifests = repository.manifests.iter().map(|entry| (entry.digest, entry.size));
-    manifests.chain(repository.objects.iter().map(|entry| (entry.digest, entry.size)))
 }
 
 fn lists(repository: &Repository, digest: &Digest, size: u64) -> bool {

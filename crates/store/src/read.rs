@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use landbridge_core::Digest;
 use landbridge_core::catalog::{Catalog, CatalogBuilder, CatalogTooLarge};
+use landbridge_core::cause::chain;
 use landbridge_core::generation::{Repository, RepositoryEntry, Root};
 use landbridge_core::pointer::{Keys, Pointer, Succession, Verified, succession};
 use landbridge_core::topology::{CopyId, CopySet};
@@ -22,7 +23,6 @@ use crate::bucket::Bucket;
 use crate::error::StoreError;
 use crate::face::PublicFace;
 use crate::holders::{self, CopyHolding};
-use crate::mirrors::chain;
 
 /// In a generation's documents an object takes about this many bytes: enough to reserve memory
 /// once instead of growing by doubling.

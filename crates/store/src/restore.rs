@@ -7,7 +7,7 @@ use landbridge_core::generation::{Repository, Root};
 use crate::bucket::Bucket;
 use crate::evidence::Evidence;
 use crate::mirrors::{self, MirrorWork};
-use crate::publish::{Base, Checked, Publication, PublishError, listed};
+use crate::publish::{Base, Checked, Publication, PublishError};
 
 /// Questions for sizes that are under way at once.
 const AT_ONCE: usize = 16;
@@ -28,7 +28,7 @@ impl Publication {
         let nothing_new = Evidence::default();
         for entry in &root.repositories {
             let repository: Repository = self.authority.get_document(&entry.digest).await?;
-            let sizes: Vec<_> = stream::iter(listed(&repository))
+            let sizes: Vec<_> = stream::iter(repository.listed())
                 .map(|(digest, size)| Box::pin(found(&self.authority, digest, size)))
                 .buffered(AT_ONCE)
                 .try_collect()

@@ -2,6 +2,7 @@
 //! <https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md>
 
 use landbridge_core::Digest;
+use landbridge_core::cause::chain;
 use landbridge_core::manifest::{Kind, Manifest};
 
 use super::SourceImage;
@@ -38,17 +39,6 @@ pub(crate) fn parse_index(bytes: &[u8]) -> Result<Vec<SourceImage>, String> {
         descriptor,
     };
     Ok(index.children.into_iter().map(image).collect())
-}
-
-/// An error and what it was caused by, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 fn no_layout(files: &Files) -> SourceError {
