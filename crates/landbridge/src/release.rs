@@ -12,11 +12,11 @@ use landbridge_core::pointer::Keys;
 use landbridge_core::reference::ImageName;
 use landbridge_registry::Source;
 use landbridge_replicate::{
-    Import, ImportError, Listener, Plan, RegistrySource, Replication, Report, import,
+    Import, ImportError, Listener, Plan, Publishing, RegistrySource, Replication, Report, import,
     prepare_import, prepare_replication, replicate, roll_back,
 };
 use landbridge_sign::LocalKey;
-use landbridge_store::publish::{Act, Mirror, Publication, PublishError, Published};
+use landbridge_store::publish::{Act, Mirror, Publication, PublishError, Published, Signer};
 use landbridge_store::{Bucket, BucketLayout};
 use url::Url;
 
@@ -128,18 +128,9 @@ impl Press {
         &'a self,
         source: &'a Source,
         destination: Option<&'a ImageName>,
-        sign: &'a (dyn Fn(&landbridge_core::pointer::Pointer) -> Vec<u8> + Sync),
+        sign: Signer<'a>,
     ) -> Import<'a> {
-        let now = Timestamp::now();
-        Import {
-            source,
-            destination,
-            publication: &self.publication,
-            sign,
-            now,
-            expires: self.expiry(now),
-            parallel: self.parallel,
-        }
+        Import { source, destination, publishing: self.publishing(sign) }
     }
 
     /// What [`Press::replicate`] would do.
@@ -161,14 +152,14 @@ impl Press {
         replicate(&self.replication(source, &sign), listener).await
     }
 
-    fn replication<'a>(
-        &'a self,
-        source: RegistrySource<'a>,
-        sign: &'a (dyn Fn(&landbridge_core::pointer::Pointer) -> Vec<u8> + Sync),
-    ) -> Replication<'a> {
+    fn replication<'a>(&'a self, source: RegistrySource<'a>, sign: Signer<'a>) -> Replication<'a> {
+        Replication { source, publishing: self.publishing(sign) }
+    }
+
+    fn publishing<'a>(&'a self, sign: Signer<'a>) -> Publishing<'a> {
         let now = Timestamp::now();
         let (publication, parallel) = (&self.publication, self.parallel);
-        Replication { source, publication, sign, now, expires: self.expiry(now), parallel }
+        Publishing { publication, sign, now, expires: self.expiry(now), parallel }
     }
 
     fn expiry(&self, now: Timestamp) -> Timestamp {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use landbridge_core::Digest;
 use landbridge_core::generation::{ManifestEntry, ObjectEntry, ReferrerEntry};
-use landbridge_core::manifest::{Descriptor, Kind};
+use landbridge_core::manifest::{Descriptor, Kind, Manifest};
 use landbridge_core::media_type::{MANIFESTS, OCTET_STREAM, is_media_type};
 use landbridge_registry::{Source, SourceError};
 
@@ -46,6 +46,21 @@ pub struct Held {
     pub references: Vec<Digest>,
     /// What it is about, if it is a referrer.
     pub referrer: Option<ReferrerEntry>,
+}
+
+impl Held {
+    /// What `manifest` says, which has this digest and size.
+    pub(crate) fn new(digest: Digest, size: u64, manifest: Manifest) -> Self {
+        let references = manifest.references().map(|reference| reference.digest).collect();
+        let referrer = manifest.subject.map(|subject| ReferrerEntry {
+            annotations: manifest.annotations,
+            artifact_type: manifest.artifact_type,
+            digest,
+            subject: subject.digest,
+        });
+        let entry = ManifestEntry { digest, media_type: manifest.media_type, size };
+        Self { entry, references, referrer }
+    }
 }
 
 /// Finds everything that belongs to the source's images.
@@ -104,25 +119,15 @@ impl Content {
                 return Err(ImportError::TooMany { limit: MAX_MANIFESTS });
             }
             let (_, manifest) = source.manifest(&descriptor).await?;
-            let mut references = Vec::new();
             for reference in manifest.references() {
-                references.push(reference.digest);
                 if manifest.kind == Kind::Index && is_manifest(reference) {
                     open.push((reference.clone(), depth + 1));
                 } else {
                     self.add_blob(source, reference).await?;
                 }
             }
-            let digest = descriptor.digest;
-            let referrer = manifest.subject.map(|subject| ReferrerEntry {
-                annotations: manifest.annotations,
-                artifact_type: manifest.artifact_type,
-                digest,
-                subject: subject.digest,
-            });
-            let (media_type, size) = (manifest.media_type, descriptor.size);
-            let entry = ManifestEntry { digest, media_type, size };
-            self.manifests.insert(digest, Held { entry, references, referrer });
+            let (digest, size) = (descriptor.digest, descriptor.size);
+            self.manifests.insert(digest, Held::new(digest, size, manifest));
         }
         Ok(())
     }

@@ -9,21 +9,16 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use landbridge_core::Digest;
-use landbridge_core::pointer::Pointer;
-use landbridge_store::Evidence;
-use landbridge_store::publish::{Act, Base, Changes, Publication, PublishError};
 
-use crate::apply::apply_objects;
 use crate::copies::Copies;
 use crate::destination::{Trust, gather_base, gather_copies, gather_current, gather_holdings};
 use crate::error::ImportError;
-use crate::gather_registry::{Found, RegistrySource, gather_registry};
-use crate::import::{MAX_ATTEMPTS, mend_holdings, warning};
+use crate::gather_registry::{RegistrySource, gather_registry};
 use crate::plan::{Plan, plan_replication};
-use crate::progress::{Listener, Progress};
-use crate::report::{Report, Tally, report};
+use crate::progress::Listener;
+use crate::publishing::{Looked, Publishing};
+use crate::report::Report;
 use crate::supply::{RegistrySupply, Supply};
 
 /// What is replicated, and to where.
@@ -31,23 +26,15 @@ pub struct Replication<'a> {
     /// The registry.
     pub source: RegistrySource<'a>,
     /// Where it is published.
-    pub publication: &'a Publication,
-    /// Makes the pointer's envelope, as `LocalKey::sign_pointer` does.
-    pub sign: &'a (dyn Fn(&Pointer) -> Vec<u8> + Sync),
-    /// The moment of publication.
-    pub now: Timestamp,
-    /// When the pointer begins to alarm.
-    pub expires: Timestamp,
-    /// How many objects are copied at once. Each needs up to 32 MiB for each copy.
-    pub parallel: usize,
+    pub publishing: Publishing<'a>,
 }
 
 /// What [`replicate`] would do. Writes nothing.
 pub async fn prepare_replication(request: &Replication<'_>) -> Result<Plan, ImportError> {
-    let copies = Copies::new(request.publication);
-    let mut looked = look(request, &copies).await?;
-    looked.plan.warnings.extend(copies.failures());
-    Ok(looked.plan)
+    let copies = Copies::new(request.publishing.publication);
+    let mut plan = look(request, &copies).await?.plan;
+    plan.warnings.extend(copies.failures());
+    Ok(plan)
 }
 
 /// Brings what is new in a registry into all copies, and publishes its names in one step.
@@ -58,62 +45,15 @@ pub async fn replicate(
     request: &Replication<'_>,
     listener: Listener<'_>,
 ) -> Result<Report, ImportError> {
-    let copies = Copies::new(request.publication);
-    let mut evidence = Evidence::default();
-    let mut tally = Tally::default();
-    for attempt in 1..=MAX_ATTEMPTS {
-        if attempt > 1 {
-            tally.rebases += 1;
-            listener(Progress::Rebasing { attempt });
-        }
-        let Looked { found, plan, base, is_behind } = look(request, &copies).await?;
-        let supply = RegistrySupply {
-            client: request.source.client,
-            authority: &request.publication.authority,
-            homes: &found.homes,
-            manifests: &found.manifests,
-        };
-        let supply = Supply::Registry(&supply);
-        let parallel = request.parallel;
-        apply_objects(&plan, &supply, &copies, parallel, listener, &mut tally, &mut evidence)
-            .await?;
-        if !plan.publishes() {
-            tally.warnings.extend(copies.failures());
-            if is_behind {
-                let mended = mend_holdings(request.publication, &plan, &evidence, &copies).await?;
-                tally.warnings.extend(mended);
-            }
-            return Ok(report(&plan, tally, None));
-        }
-        listener(Progress::Publishing { generation: plan.generation });
-        let changes = Changes { put: plan.repositories.clone(), remove: Vec::new() };
-        let reason = plan.reason("replicate");
-        let (now, expires) = (request.now, request.expires);
-        let act = Act { now, expires, reason: &reason, sign: request.sign };
-        match request.publication.release(base, changes, evidence.clone(), &act).await {
-            Ok(published) => {
-                tally.warnings.extend(copies.failures());
-                tally.warnings.extend(published.mirrors.iter().filter_map(warning));
-                let sequence = published.pointer.content().sequence;
-                return Ok(report(&plan, tally, Some(sequence)));
-            }
-            Err(PublishError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(ImportError::AlwaysOvertaken { attempts: MAX_ATTEMPTS })
+    let copies = Copies::new(request.publishing.publication);
+    request.publishing.publish("replicate", &copies, listener, || look(request, &copies)).await
 }
 
-struct Looked {
-    found: Found,
-    plan: Plan,
-    base: Base,
-    /// Some mirror lacks something of what is published.
-    is_behind: bool,
-}
-
-async fn look(request: &Replication<'_>, copies: &Copies<'_>) -> Result<Looked, ImportError> {
-    let publication = request.publication;
+async fn look<'a>(
+    request: &Replication<'a>,
+    copies: &Copies<'_>,
+) -> Result<Looked<'a>, ImportError> {
+    let publication = request.publishing.publication;
     let base = gather_base(publication).await?;
     let mut found = gather_registry(&request.source, publication, &base).await?;
     let generation = base.pointer().map(|pointer| pointer.content().generation);
@@ -133,5 +73,11 @@ async fn look(request: &Replication<'_>, copies: &Copies<'_>) -> Result<Looked, 
     let mut plan = plan_replication(content, &found.targets, &found.referrers, &current, &states);
     let stays = |what| format!("{what} is published and not in the registry");
     plan.kept.extend(found.gone.drain(..).map(stays));
-    Ok(Looked { found, plan, base, is_behind })
+    let supply = Supply::Registry(Box::new(RegistrySupply {
+        client: request.source.client,
+        authority: &publication.authority,
+        homes: found.homes,
+        manifests: found.manifests,
+    }));
+    Ok(Looked { plan, base, supply, is_behind })
 }

@@ -23,7 +23,7 @@ pub(crate) enum Supply<'a> {
     /// A layout or an archive.
     Source(&'a Source),
     /// A registry, for what the authority has not got.
-    Registry(&'a RegistrySupply<'a>),
+    Registry(Box<RegistrySupply<'a>>),
 }
 
 /// A registry, and what is known of it.
@@ -33,9 +33,9 @@ pub(crate) struct RegistrySupply<'a> {
     /// What the authority has is read there: it costs the registry nothing.
     pub(crate) authority: &'a Bucket,
     /// A repository for each object of the registry.
-    pub(crate) homes: &'a BTreeMap<Digest, RepositoryName>,
+    pub(crate) homes: BTreeMap<Digest, RepositoryName>,
     /// Manifests that were read already and are kept.
-    pub(crate) manifests: &'a BTreeMap<Digest, Bytes>,
+    pub(crate) manifests: BTreeMap<Digest, Bytes>,
 }
 
 impl Supply<'_> {
@@ -58,10 +58,7 @@ impl Supply<'_> {
     pub(crate) fn place(&self, digest: &Digest) -> String {
         match self {
             Self::Source(source) => source.file_of(digest),
-            Self::Registry(supply) => match supply.homes.get(digest) {
-                Some(repository) => format!("the registry's `{repository}`"),
-                None => supply.authority.name().to_owned(),
-            },
+            Self::Registry(supply) => supply.place(digest),
         }
     }
 }
@@ -88,6 +85,9 @@ impl RegistrySupply<'_> {
     }
 
     fn place(&self, digest: &Digest) -> String {
-        Supply::Registry(self).place(digest)
+        match self.homes.get(digest) {
+            Some(repository) => format!("the registry's `{repository}`"),
+            None => self.authority.name().to_owned(),
+        }
     }
 }

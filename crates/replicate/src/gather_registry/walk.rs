@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landbridge_core::Digest;
-use landbridge_core::generation::{ManifestEntry, ObjectEntry, ReferrerEntry, Repository};
+use landbridge_core::generation::{ObjectEntry, Repository};
 use landbridge_core::manifest::{Descriptor, Kind, MAX_MANIFEST_BYTES, Manifest};
 use landbridge_core::media_type::{OCTET_STREAM, is_media_type};
 
@@ -39,23 +39,14 @@ impl<'a> Walk<'a> {
                 return Err(ImportError::TooDeep { digest, limit: MAX_DEPTH });
             }
             let (size, manifest) = self.manifest(digest).await?;
-            let mut references = Vec::new();
             for reference in manifest.references() {
-                references.push(reference.digest);
                 if manifest.kind == Kind::Index && is_manifest(reference) {
                     open.push((reference.digest, depth + 1));
                 } else {
                     self.add_blob(reference).await?;
                 }
             }
-            let referrer = manifest.subject.map(|subject| ReferrerEntry {
-                annotations: manifest.annotations,
-                artifact_type: manifest.artifact_type,
-                digest,
-                subject: subject.digest,
-            });
-            let entry = ManifestEntry { digest, media_type: manifest.media_type, size };
-            self.content.manifests.insert(digest, Held { entry, references, referrer });
+            self.content.manifests.insert(digest, Held::new(digest, size, manifest));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use landbridge_testkit::image::{Algorithm, Artifact, Blob, Image, Recipe, index,
 use serde_json::json;
 use url::Url;
 
-use crate::world::World;
+use crate::world::{World, publishing};
 
 /// A registry that is pushed to.
 struct Registry(Origin);
@@ -93,11 +93,7 @@ impl World {
     ) -> Replication<'a> {
         Replication {
             source: RegistrySource { client, anonymous: None, repositories: None },
-            publication: &self.publication,
-            sign,
-            now: "2026-11-22T00:00:00Z".parse().unwrap(),
-            expires: "2027-11-22T00:00:00Z".parse().unwrap(),
-            parallel: 4,
+            publishing: publishing(&self.publication, sign),
         }
     }
 }

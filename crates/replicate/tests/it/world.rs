@@ -7,9 +7,11 @@ use landbridge_core::generation::{Repository, Root};
 use landbridge_core::pointer::{Keys, Pointer, Verified};
 use landbridge_core::reference::ImageName;
 use landbridge_registry::{Source, SourceLimits};
-use landbridge_replicate::{Import, ImportError, Plan, Progress, Report, import, prepare_import};
+use landbridge_replicate::{
+    Import, ImportError, Plan, Progress, Publishing, Report, import, prepare_import,
+};
 use landbridge_sign::LocalKey;
-use landbridge_store::publish::{Mirror, Publication};
+use landbridge_store::publish::{Mirror, Publication, Signer};
 use landbridge_store::{Bucket, BucketLayout};
 use landbridge_testkit::Layout;
 use landbridge_testkit::image::{Image, Recipe};
@@ -87,15 +89,7 @@ impl World {
         destination: Option<&'a ImageName>,
         sign: &'a (dyn Fn(&Pointer) -> Vec<u8> + Sync),
     ) -> Import<'a> {
-        Import {
-            source,
-            destination,
-            publication: &self.publication,
-            sign,
-            now: "2026-11-22T00:00:00Z".parse().unwrap(),
-            expires: "2027-11-22T00:00:00Z".parse().unwrap(),
-            parallel: 2,
-        }
+        Import { source, destination, publishing: publishing(&self.publication, sign) }
     }
 
     pub(crate) fn authority(&self) -> &Bucket {
@@ -158,4 +152,11 @@ pub(crate) fn archive(layout: &Layout, file: &Path, size: usize) -> String {
     let bytes = builder.into_inner().unwrap();
     std::fs::write(file, &bytes[..size.min(bytes.len())]).unwrap();
     format!("oci-archive:{}", file.display())
+}
+
+/// Publishing on some day.
+pub(crate) fn publishing<'a>(publication: &'a Publication, sign: Signer<'a>) -> Publishing<'a> {
+    let now = "2026-11-22T00:00:00Z".parse().unwrap();
+    let expires = "2027-11-22T00:00:00Z".parse().unwrap();
+    Publishing { publication, sign, now, expires, parallel: 4 }
 }

@@ -1,0 +1,137 @@
+//! From a look at the world to a release: the half that every run shares.
+//!
+//! What a run looks at is its own business; what follows is the same for all: bring the objects,
+//! publish, and begin again from the top if another publication came first. Mirrors' notes are put
+//! right if there is nothing to publish.
+//!
+//! Invariant: nothing is published that was not looked at after the release before it.
+
+use jiff::Timestamp;
+use landbridge_core::topology::CopySet;
+use landbridge_store::publish::{Act, Base, Changes, Publication, PublishError, Published, Signer};
+use landbridge_store::{Evidence, MirrorState};
+
+use crate::apply::apply_objects;
+use crate::copies::Copies;
+use crate::error::ImportError;
+use crate::holdings::mend_holding;
+use crate::plan::Plan;
+use crate::progress::{Listener, Progress};
+use crate::report::{Report, Tally, report};
+use crate::supply::Supply;
+
+/// How many times a run starts over because others were faster. Each time one of them ended.
+const MAX_ATTEMPTS: u32 = 64;
+
+/// Where a run publishes, and by whose word.
+#[derive(Clone, Copy)]
+pub struct Publishing<'a> {
+    /// Where it is published.
+    pub publication: &'a Publication,
+    /// Makes the pointer's envelope, as `LocalKey::sign_pointer` does.
+    pub sign: Signer<'a>,
+    /// The moment of publication.
+    pub now: Timestamp,
+    /// When the pointer begins to alarm.
+    pub expires: Timestamp,
+    /// How many objects are copied at once. Each needs up to 32 MiB for each copy.
+    pub parallel: usize,
+}
+
+/// What a look at the world found.
+pub(crate) struct Looked<'a> {
+    /// What is to be done.
+    pub(crate) plan: Plan,
+    /// The release that it was made for.
+    pub(crate) base: Base,
+    /// Who has the bytes.
+    pub(crate) supply: Supply<'a>,
+    /// Some mirror may have other things than its note says.
+    pub(crate) is_behind: bool,
+}
+
+impl Publishing<'_> {
+    /// Carries out what `look` finds, and looks again if another publication came first. `act` says
+    /// in the pointer's reason what was done.
+    pub(crate) async fn publish<'a, F: Future<Output = Result<Looked<'a>, ImportError>>>(
+        &self,
+        act: &str,
+        copies: &Copies<'_>,
+        listener: Listener<'_>,
+        look: impl Fn() -> F,
+    ) -> Result<Report, ImportError> {
+        let mut evidence = Evidence::default();
+        let mut tally = Tally::default();
+        for attempt in 1..=MAX_ATTEMPTS {
+            if attempt > 1 {
+                tally.rebases += 1;
+                listener(Progress::Rebasing { attempt });
+            }
+            let Looked { plan, base, supply, is_behind } = look().await?;
+            let parallel = self.parallel;
+            apply_objects(&plan, &supply, copies, parallel, listener, &mut tally, &mut evidence)
+                .await?;
+            if !plan.publishes() {
+                tally.warnings.extend(copies.failures());
+                if is_behind {
+                    tally.warnings.extend(self.mend_holdings(&plan, &evidence, copies).await?);
+                }
+                return Ok(report(&plan, tally, None));
+            }
+            listener(Progress::Publishing { generation: plan.generation });
+            match self.release(&plan, base, evidence.clone(), act).await {
+                Ok(published) => {
+                    tally.warnings.extend(copies.failures());
+                    tally.warnings.extend(published.mirrors.iter().filter_map(warning));
+                    let sequence = published.pointer.content().sequence;
+                    return Ok(report(&plan, tally, Some(sequence)));
+                }
+                Err(PublishError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ImportError::AlwaysOvertaken { attempts: MAX_ATTEMPTS })
+    }
+
+    async fn release(
+        &self,
+        plan: &Plan,
+        base: Base,
+        evidence: Evidence,
+        act: &str,
+    ) -> Result<Published, PublishError> {
+        let changes = Changes { put: plan.repositories.clone(), remove: Vec::new() };
+        let reason = plan.reason(act);
+        let act = Act { now: self.now, expires: self.expires, reason: &reason, sign: self.sign };
+        self.publication.release(base, changes, evidence, &act).await
+    }
+
+    async fn mend_holdings(
+        &self,
+        plan: &Plan,
+        evidence: &Evidence,
+        copies: &Copies<'_>,
+    ) -> Result<Vec<String>, ImportError> {
+        let Publication { mirrors, catalog, .. } = self.publication;
+        let working = copies.working(CopySet::ALL);
+        let mut sentences = Vec::new();
+        for (mirror, number) in mirrors.iter().zip(1..) {
+            if !working.iter().any(|(id, _)| id.index() == number) {
+                continue;
+            }
+            match mend_holding(mirror, catalog, plan, evidence).await {
+                Ok(sentence) => sentences.extend(sentence),
+                Err(error) => sentences.push(format!("mirror `{}`: {error}", mirror.name)),
+            }
+        }
+        Ok(sentences)
+    }
+}
+
+fn warning((name, state): &(String, MirrorState)) -> Option<String> {
+    match state {
+        MirrorState::Complete => None,
+        MirrorState::Lacks(count) => Some(format!("mirror `{name}` lacks {count} objects")),
+        MirrorState::Behind(why) => Some(format!("mirror `{name}` is behind: {why}")),
+    }
+}
