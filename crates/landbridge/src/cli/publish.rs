@@ -1,0 +1,151 @@
+//! Arguments of the commands that publish, and look at what was published.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::DEFAULT_DATA;
+
+const IMPORT_HELP: &str = "\
+SOURCE is one of
+  oci:DIR[:TAG]        an OCI image layout; without a tag, all of its tags
+  oci-archive:FILE     the same as a tar archive
+  docker-archive:FILE  what `docker save` or `podman save` writes
+
+Everything is checked by digest and becomes visible as a whole or not at all. A `landbridge serve`
+on the same directory sees it within a second.
+
+Examples:
+  landbridge import oci:./layout:v1 hello:v1
+  landbridge import docker-archive:hello.tar
+  landbridge import oci-archive:release.tar --dry-run";
+
+/// Publish an image, with all its platforms, from a directory or archive
+#[derive(Debug, Args)]
+#[command(after_help = IMPORT_HELP)]
+pub(crate) struct ImportArgs {
+    /// Where the image is
+    pub(crate) source: String,
+
+    /// What it shall be called, as `hello:v1`; without it, as the source says
+    #[arg(value_name = "NAME:TAG")]
+    pub(crate) image: Option<String>,
+
+    /// The data directory that it is published in
+    #[arg(long, value_name = "DIR", env = "LANDBRIDGE_DATA", default_value = DEFAULT_DATA, hide_env_values = true)]
+    pub(crate) data: PathBuf,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const REPLICATE_HELP: &str = "\
+The registry is compared with what is published; what is new is copied into the authority and every
+mirror, each object read once, confirmed, and published in one step. Mirrors that fell behind are
+caught up. A run only adds: what the registry no longer has stays published, and is reported.
+
+State is in the copies alone: a run that was stopped is simply started again. Exits with 0 if every
+copy has everything, 1 if something is to be looked at, 3 if nothing was published for a failure.
+
+Examples:
+  landbridge replicate
+  landbridge replicate --from http://127.0.0.1:5000 --repository demo
+  landbridge replicate --config landbridge.yaml --dry-run";
+
+/// Bring what a registry holds into all copies, and publish it as a release
+#[derive(Debug, Args)]
+#[command(after_help = REPLICATE_HELP)]
+pub(crate) struct ReplicateArgs {
+    /// A configuration file with a `replicate`; without it the data directory of a local topology
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "from"])]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The data directory that is published in
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub(crate) data: PathBuf,
+
+    /// The registry that is read; a data directory's own, by default
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    pub(crate) from: String,
+
+    /// Only this repository; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repository: Vec<String>,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List what was published, compare it, go back to it
+#[derive(Debug, Subcommand)]
+pub(crate) enum GenerationCommand {
+    /// List every release, newest first; a star marks the one in force
+    #[command(after_help = "\
+Exits with 1 if something lies among the pointers that no trusted key has signed.
+
+Example:
+  landbridge generation list --config landbridge.yaml")]
+    List {
+        #[command(flatten)]
+        published: PublishedArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how one release became another: tags, objects, bytes
+    #[command(after_help = "\
+A release is named by its number, or by the beginning of its generation's digest.
+
+Examples:
+  landbridge generation diff 41
+  landbridge generation diff 41 42 --json")]
+    Diff {
+        /// The older one
+        from: String,
+        /// The newer one; without it, the one in force
+        to: Option<String>,
+        #[command(flatten)]
+        published: PublishedArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish an older generation again, under a new number
+    #[command(after_help = "\
+Every object of it must still be in the authority. Fronts follow within one poll; digests of what
+is in force now stay answerable, so that no pull which began fails.
+
+Example:
+  landbridge generation rollback 41 --reason 'v1.2.3 does not start on arm64'")]
+    Rollback {
+        /// The release to go back to
+        to: String,
+        /// Why; it is part of the signed pointer
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        published: PublishedArgs,
+    },
+}
+
+/// Where something was published.
+#[derive(Debug, Args)]
+pub(crate) struct PublishedArgs {
+    /// A configuration file with a `replicate`; without it the data directory of a local topology
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The data directory of a local topology
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub(crate) data: PathBuf,
+}
