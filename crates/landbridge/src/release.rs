@@ -12,8 +12,8 @@ use landbridge_core::pointer::Keys;
 use landbridge_core::reference::ImageName;
 use landbridge_registry::Source;
 use landbridge_replicate::{
-    Import, ImportError, Listener, Plan, Publishing, RegistrySource, Replication, Report, import,
-    prepare_import, prepare_replication, replicate, roll_back,
+    Import, ImportError, Listener, Plan, Publishing, RegistrySource, Replication, Report, Stop,
+    import, prepare_import, prepare_replication, replicate, roll_back,
 };
 use landbridge_sign::LocalKey;
 use landbridge_store::publish::{Act, Mirror, Publication, PublishError, Published, Signer};
@@ -35,6 +35,7 @@ pub(crate) struct Press {
     key: LocalKey,
     expires: Duration,
     parallel: usize,
+    stop: Stop,
 }
 
 impl Press {
@@ -56,7 +57,7 @@ impl Press {
             catalog: CATALOG.to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1)?,
         };
-        Ok(Self { publication, key, expires: EXPIRY, parallel: PARALLEL })
+        Ok(Self { publication, key, expires: EXPIRY, parallel: PARALLEL, stop: Stop::new() })
     }
 
     /// Opens the buckets and the key that a configuration names.
@@ -77,12 +78,18 @@ impl Press {
             keys: settings.keys.clone(),
         };
         let key = LocalKey::open(&settings.key)?;
-        Ok(Self { publication, key, expires: settings.expires, parallel: settings.parallel })
+        let (expires, parallel) = (settings.expires, settings.parallel);
+        Ok(Self { publication, key, expires, parallel, stop: Stop::new() })
     }
 
     /// Where it publishes.
     pub(crate) fn publication(&self) -> &Publication {
         &self.publication
+    }
+
+    /// Ends what it is doing.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// Makes an older generation the one in force again.
@@ -159,7 +166,8 @@ impl Press {
     fn publishing<'a>(&'a self, sign: Signer<'a>) -> Publishing<'a> {
         let now = Timestamp::now();
         let (publication, parallel) = (&self.publication, self.parallel);
-        Publishing { publication, sign, now, expires: self.expiry(now), parallel }
+        let expires = self.expiry(now);
+        Publishing { publication, sign, now, expires, parallel, stop: &self.stop }
     }
 
     fn expiry(&self, now: Timestamp) -> Timestamp {

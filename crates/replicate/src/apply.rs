@@ -7,8 +7,8 @@
 //! generation is there, an old object is such a thing. So it is leased before it is confirmed. What
 //! is written now is too young to go.
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use landbridge_core::topology::CopySet;
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_store::{Confirmed, Evidence, StoreError};
 
 use crate::copies::Copies;
@@ -17,21 +17,38 @@ use crate::fan_out::{Object, copy_object};
 use crate::lease::Leased;
 use crate::patience::patiently;
 use crate::plan::{Plan, PlannedObject};
-use crate::progress::{Listener, Progress};
+use crate::progress::{CopyWork, Listener, Progress, Stop};
 use crate::report::Tally;
 use crate::supply::Supply;
 
-/// Puts every object of the plan into every copy that works, `parallel` at a time, and adds what was
-/// confirmed to `evidence`.
+/// What a run works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) copies: &'a Copies<'a>,
+    /// How many objects at a time.
+    pub(crate) parallel: usize,
+    pub(crate) listener: Listener<'a>,
+    pub(crate) stop: &'a Stop,
+}
+
+/// What a run has learned so far.
+#[derive(Default)]
+pub(crate) struct Learned {
+    pub(crate) tally: Tally,
+    pub(crate) evidence: Evidence,
+}
+
+/// Puts every object of the plan into every copy that works, and adds what was confirmed to the
+/// evidence. Asked to stop, it begins no more objects, and fails with [`ImportError::Stopped`] once
+/// those that are in flight are in place.
 pub(crate) async fn apply_objects(
     plan: &Plan,
     supply: &Supply<'_>,
-    copies: &Copies<'_>,
-    parallel: usize,
-    listener: Listener<'_>,
-    tally: &mut Tally,
-    evidence: &mut Evidence,
+    run: Run<'_>,
+    learned: &mut Learned,
 ) -> Result<(), ImportError> {
+    let Run { copies, parallel, listener, stop } = run;
+    let Learned { tally, evidence } = learned;
     // What an earlier attempt confirmed needs no second look.
     let working = copies.working(CopySet::ALL);
     let is_open = |object: &&PlannedObject| {
@@ -45,9 +62,12 @@ pub(crate) async fn apply_objects(
     listener(Progress::Planned {
         objects: objects.len() as u64,
         bytes: objects.iter().filter(is_read).map(|object| object.size).sum(),
+        copies: copies.all().map(|(id, name, _)| work_of(id, name, &objects)).collect(),
     });
+    let (mut placed, all) = (0, objects.len());
     let leased = Leased::default();
     let mut done = stream::iter(objects)
+        .take_while(|_| future::ready(!stop.is_asked()))
         .map(|object| Box::pin(apply_object(object, supply, copies, &leased, listener)))
         .buffer_unordered(parallel.max(1));
     while let Some(object) = done.try_next().await? {
@@ -56,8 +76,20 @@ pub(crate) async fn apply_objects(
         tally.bytes_written += object.size * object.written;
         tally.objects_checked += object.checked;
         evidence.extend(object.confirmed);
+        placed += 1;
     }
-    Ok(())
+    if placed < all {
+        Err(ImportError::Stopped { when: format!("with {placed} of {all} objects in place") })
+    } else {
+        Ok(())
+    }
+}
+
+fn work_of(id: CopyId, name: &str, objects: &[PlannedObject]) -> CopyWork {
+    let is_open = |object: &&PlannedObject| object.lacking.or(object.unconfirmed).contains(id);
+    let (objects, bytes) = (objects.iter().filter(is_open))
+        .fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.size));
+    CopyWork { name: name.to_owned(), objects, bytes }
 }
 
 /// An object that is in all copies that work.
@@ -89,6 +121,7 @@ async fn apply_object(
         match confirmed.await {
             Ok(confirmed) => {
                 applied.checked += 1;
+                listener(Progress::Placed { copy: id, size });
                 applied.confirmed.push(confirmed);
             }
             Err(StoreError::WrongBytes { .. } | StoreError::NotFound(_)) => {
@@ -109,6 +142,7 @@ async fn apply_object(
             match put {
                 Ok(confirmed) => {
                     applied.written += 1;
+                    listener(Progress::Placed { copy: id, size });
                     applied.confirmed.push(confirmed);
                 }
                 Err(error) => copies.fail(id, error)?,

@@ -50,6 +50,14 @@ pub enum ImportError {
     /// The release could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// Somebody asked for it.
+    #[error(
+        "stopped as asked {when}; nothing was published, and the same command goes on from here"
+    )]
+    Stopped {
+        /// How far it was.
+        when: String,
+    },
     /// Others publish all the time.
     #[error("{attempts} times another publication came first: try again when they are done")]
     AlwaysOvertaken {

@@ -27,6 +27,7 @@ use crate::error::ImportError;
 use crate::gather::Content;
 use crate::naming::Target;
 use crate::patience::patiently;
+use crate::progress::{Listener, Progress, Stop};
 
 /// Questions that are under way at once, of one repository.
 const AT_ONCE: usize = 8;
@@ -73,6 +74,8 @@ pub(crate) async fn gather_registry(
     source: &RegistrySource<'_>,
     publication: &Publication,
     base: &Base,
+    listener: Listener<'_>,
+    stop: &Stop,
 ) -> Result<Found, ImportError> {
     let names = match source.repositories {
         Some(names) => names.to_vec(),
@@ -82,8 +85,15 @@ pub(crate) async fn gather_registry(
     let mut looked = stream::iter(names.iter().cloned())
         .map(|name| Box::pin(look_at(source, publication, base, name)))
         .buffered(REPOSITORIES_AT_ONCE);
+    let (mut repositories, of) = (0, names.len() as u64);
     while let Some(repository) = looked.try_next().await? {
         found.add(repository);
+        repositories += 1;
+        listener(Progress::Looked { repositories, of });
+        if stop.is_asked() {
+            let when = "before anything was copied".to_owned();
+            return Err(ImportError::Stopped { when });
+        }
     }
     drop(looked);
     if source.repositories.is_none() {

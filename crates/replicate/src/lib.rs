@@ -37,7 +37,7 @@ pub use history::{
 pub use import::{Import, import, prepare_import};
 pub use naming::{NamedImage, NamingError, Target, name_images};
 pub use plan::{CopyState, Current, Plan, PlannedObject, TagChange, plan_import};
-pub use progress::{Listener, Progress};
+pub use progress::{CopyWork, Listener, Progress, Stop};
 pub use publishing::Publishing;
 pub use replicate::{Replication, prepare_replication, replicate};
-pub use report::{Report, TagReport};
+pub use report::{Report, Size, TagReport};

@@ -1,16 +1,28 @@
-//! What a long import tells while it works.
+//! What a long run tells while it works, and how it is asked to stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use landbridge_core::Digest;
+use landbridge_core::topology::CopyId;
 
 /// Something that happened. Whoever shows it draws bars or writes lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
+    /// This many of the registry's repositories were compared with what is published.
+    Looked {
+        /// How many.
+        repositories: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// The plan is made; this much is to do. Told again if another publication came first.
     Planned {
         /// Objects that will be copied or checked.
         objects: u64,
         /// Bytes that will be read from the source.
         bytes: u64,
+        /// What each copy has to get, in the order of their numbers.
+        copies: Vec<CopyWork>,
     },
     /// An object is being read.
     Started {
@@ -26,7 +38,14 @@ pub enum Progress {
         /// How many bytes more.
         bytes: u64,
     },
-    /// Every copy that works has the object, whole and right.
+    /// A copy has an object, whole and right.
+    Placed {
+        /// Which copy.
+        copy: CopyId,
+        /// The object's size in bytes.
+        size: u64,
+    },
+    /// Every copy that works has the object.
     Finished {
         /// Which.
         digest: Digest,
@@ -36,12 +55,44 @@ pub enum Progress {
         /// The new generation.
         generation: Digest,
     },
-    /// Another publication came first; the import starts over from it.
+    /// Another publication came first; the run starts over from it.
     Rebasing {
         /// Which attempt begins.
         attempt: u32,
     },
 }
 
+/// What one copy has to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyWork {
+    /// How people call it.
+    pub name: String,
+    /// Objects that it lacks, or that are read there to make sure.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// Where progress is told to: called from one task at a time.
 pub type Listener<'a> = &'a (dyn Fn(Progress) + Send + Sync);
+
+/// Asks a run to finish what is in flight, begin nothing more and publish nothing.
+#[derive(Debug, Default)]
+pub struct Stop(AtomicBool);
+
+impl Stop {
+    /// Nobody has asked yet.
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Asks, and returns true if somebody had asked before.
+    pub fn ask(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
+    }
+
+    /// True once somebody has asked.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

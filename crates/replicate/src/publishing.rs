@@ -11,13 +11,13 @@ use landbridge_core::topology::CopySet;
 use landbridge_store::publish::{Act, Base, Changes, Publication, PublishError, Published, Signer};
 use landbridge_store::{Evidence, MirrorState};
 
-use crate::apply::apply_objects;
+use crate::apply::{Learned, Run, apply_objects};
 use crate::copies::Copies;
 use crate::error::ImportError;
 use crate::holdings::mend_holding;
 use crate::plan::Plan;
-use crate::progress::{Listener, Progress};
-use crate::report::{Report, Tally, report};
+use crate::progress::{Listener, Progress, Stop};
+use crate::report::{Report, report};
 use crate::supply::Supply;
 
 /// How many times a run starts over because others were faster. Each time one of them ended.
@@ -36,6 +36,8 @@ pub struct Publishing<'a> {
     pub expires: Timestamp,
     /// How many objects are copied at once. Each needs up to 32 MiB for each copy.
     pub parallel: usize,
+    /// Asks the run to end.
+    pub stop: &'a Stop,
 }
 
 /// What a look at the world found.
@@ -60,18 +62,18 @@ impl Publishing<'_> {
         listener: Listener<'_>,
         look: impl Fn() -> F,
     ) -> Result<Report, ImportError> {
-        let mut evidence = Evidence::default();
-        let mut tally = Tally::default();
+        let Self { parallel, stop, .. } = *self;
+        let run = Run { copies, parallel, listener, stop };
+        let mut learned = Learned::default();
         for attempt in 1..=MAX_ATTEMPTS {
             if attempt > 1 {
-                tally.rebases += 1;
+                learned.tally.rebases += 1;
                 listener(Progress::Rebasing { attempt });
             }
             let Looked { plan, base, supply, is_behind } = look().await?;
-            let parallel = self.parallel;
-            apply_objects(&plan, &supply, copies, parallel, listener, &mut tally, &mut evidence)
-                .await?;
+            apply_objects(&plan, &supply, run, &mut learned).await?;
             if !plan.publishes() {
+                let Learned { mut tally, evidence } = learned;
                 tally.warnings.extend(copies.failures());
                 if is_behind {
                     tally.warnings.extend(self.mend_holdings(&plan, &evidence, copies).await?);
@@ -79,8 +81,9 @@ impl Publishing<'_> {
                 return Ok(report(&plan, tally, None));
             }
             listener(Progress::Publishing { generation: plan.generation });
-            match self.release(&plan, base, evidence.clone(), act).await {
+            match self.release(&plan, base, learned.evidence.clone(), act).await {
                 Ok(published) => {
+                    let mut tally = learned.tally;
                     tally.warnings.extend(copies.failures());
                     tally.warnings.extend(published.mirrors.iter().filter_map(warning));
                     let sequence = published.pointer.content().sequence;

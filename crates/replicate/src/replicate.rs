@@ -32,7 +32,7 @@ pub struct Replication<'a> {
 /// What [`replicate`] would do. Writes nothing.
 pub async fn prepare_replication(request: &Replication<'_>) -> Result<Plan, ImportError> {
     let copies = Copies::new(request.publishing.publication);
-    let mut plan = look(request, &copies).await?.plan;
+    let mut plan = look(request, &copies, &|_| {}).await?.plan;
     plan.warnings.extend(copies.failures());
     Ok(plan)
 }
@@ -46,16 +46,18 @@ pub async fn replicate(
     listener: Listener<'_>,
 ) -> Result<Report, ImportError> {
     let copies = Copies::new(request.publishing.publication);
-    request.publishing.publish("replicate", &copies, listener, || look(request, &copies)).await
+    let look = || look(request, &copies, listener);
+    request.publishing.publish("replicate", &copies, listener, look).await
 }
 
 async fn look<'a>(
     request: &Replication<'a>,
     copies: &Copies<'_>,
+    listener: Listener<'_>,
 ) -> Result<Looked<'a>, ImportError> {
-    let publication = request.publishing.publication;
+    let Publishing { publication, stop, .. } = request.publishing;
     let base = gather_base(publication).await?;
-    let mut found = gather_registry(&request.source, publication, &base).await?;
+    let mut found = gather_registry(&request.source, publication, &base, listener, stop).await?;
     let generation = base.pointer().map(|pointer| pointer.content().generation);
     let holdings = gather_holdings(copies, &publication.catalog, generation).await?;
     let has_all = |lacks: &Option<BTreeSet<Digest>>| lacks.as_ref().is_some_and(BTreeSet::is_empty);

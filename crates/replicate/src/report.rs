@@ -121,7 +121,7 @@ impl fmt::Display for Report {
 
 /// A number of bytes as people read it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Size(pub(crate) u64);
+pub struct Size(pub u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

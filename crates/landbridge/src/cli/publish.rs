@@ -49,13 +49,15 @@ The registry is compared with what is published; what is new is copied into the 
 mirror, each object read once, confirmed, and published in one step. Mirrors that fell behind are
 caught up. A run only adds: what the registry no longer has stays published, and is reported.
 
-State is in the copies alone: a run that was stopped is simply started again. Exits with 0 if every
-copy has everything, 1 if something is to be looked at, 3 if nothing was published for a failure.
+State is in the copies alone: a run that was stopped is simply started again. Ctrl-C finishes what is
+in flight and publishes nothing; once more ends it at once. Exits with 0 if every copy has
+everything, 1 if something is to be looked at, 3 if nothing was published.
 
 Examples:
   landbridge replicate
   landbridge replicate --from http://127.0.0.1:5000 --repository demo
-  landbridge replicate --config landbridge.yaml --dry-run";
+  landbridge replicate --config landbridge.yaml --dry-run
+  landbridge replicate --config landbridge.yaml --json | jq -r 'select(.event == \"report\")'";
 
 /// Bring what a registry holds into all copies, and publish it as a release
 #[derive(Debug, Args)]
@@ -81,7 +83,7 @@ pub(crate) struct ReplicateArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Report as JSON
+    /// Write an event of JSON on each line while it works, the report as the last one
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,6 +1,7 @@
 //! `landbridge import`: one's own images into a data directory.
 
 use anyhow::Context as _;
+use futures::TryFutureExt as _;
 use landbridge_core::reference::ImageName;
 use landbridge_registry::{Source, SourceLimits, SourceReference};
 use landbridge_replicate::ImportError;
@@ -10,7 +11,7 @@ use crate::cli::ImportArgs;
 use crate::embedded::DataDirectory;
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 use crate::output;
-use crate::progress::Display;
+use crate::progress::{Display, watch};
 use crate::release::Press;
 use crate::runtime;
 
@@ -43,10 +44,10 @@ async fn import(
         return Ok(Exit::Done);
     }
     let press = Press::open(&DataDirectory::at(&args.data).or_usage()?).or_failed()?;
-    let display = Display::on_stderr();
-    let report = press.publish(&source, name, &|progress| display.show(&progress)).await;
-    display.end();
-    let report = report.map_err(refused)?;
+    let display = Display::for_people();
+    let listener = |progress| display.show(&progress);
+    let work = press.publish(&source, name, &listener).map_err(refused);
+    let report = watch(&display, press.stop(), work).await?;
     print(&report, args.json)?;
     // A release that is out, but not everywhere, is something to look at.
     Ok(if report.warnings.is_empty() { Exit::Done } else { Exit::Findings })

@@ -1,8 +1,10 @@
 //! `landbridge replicate`: what a registry holds becomes a release.
 
 use anyhow::{Context as _, anyhow};
+use futures::TryFutureExt as _;
 use landbridge_core::RepositoryName;
-use landbridge_replicate::{ImportError, RegistrySource};
+use landbridge_replicate::{ImportError, RegistrySource, Report};
+use serde::Serialize;
 use url::Url;
 
 use crate::cli::ReplicateArgs;
@@ -10,7 +12,7 @@ use crate::config::{self, Secrets, Source};
 use crate::embedded::DataDirectory;
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 use crate::output;
-use crate::progress::Display;
+use crate::progress::{Display, watch};
 use crate::release::Press;
 use crate::replication::Clients;
 use crate::runtime;
@@ -31,17 +33,27 @@ async fn replicate(args: &ReplicateArgs) -> Outcome {
         output::print_line(&plan.to_string())?;
         return Ok(Exit::Done);
     }
-    let display = Display::on_stderr();
-    let report = press.replicate(source, &|progress| display.show(&progress)).await;
-    display.end();
-    let report = report.map_err(refused)?;
+    let display = if args.json { Display::for_machines() } else { Display::for_people() };
+    let listener = |progress| display.show(&progress);
+    let work = press.replicate(source, &listener).map_err(refused);
+    let report = watch(&display, press.stop(), work).await?;
     if args.json {
-        output::print_line(&serde_json::to_string_pretty(&report).or_failed()?)?;
+        output::print_line(
+            &serde_json::to_string(&Event { event: "report", report: &report }).or_failed()?,
+        )?;
     } else {
         output::print_line(&report.to_string())?;
     }
     // A release that is out, but not everywhere, is something to look at.
     Ok(if report.warnings.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+/// The last event.
+#[derive(Serialize)]
+struct Event<'a> {
+    event: &'static str,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 struct Work {

@@ -21,7 +21,6 @@ use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 use crate::output;
 use crate::own::Own;
 use crate::pack;
-use crate::progress::Display;
 use crate::release::{self, Press};
 use crate::runtime;
 
@@ -140,10 +139,7 @@ async fn publish_self(data: &DataDirectory, press: &Press) -> anyhow::Result<()>
     })?;
     let reference = SourceReference::layout(scratch.path());
     let source = registry::Source::open(&reference, SourceLimits::default()).await?;
-    let display = Display::on_stderr();
-    let report = press.publish(&source, None, &|progress| display.show(&progress)).await;
-    display.end();
-    report?;
+    press.publish(&source, None, &|_| {}).await?;
     Ok(())
 }
 

@@ -138,9 +138,17 @@ async fn progress_adds_up_to_what_was_planned() {
     let listener = |progress| told.lock().unwrap().push(progress);
     world.import_and_tell(&oci(&layout), "a", &listener).await.unwrap();
     let (mut planned, mut advanced, mut finished) = (None, 0, 0);
+    let (mut work, mut placed) = (Vec::new(), [(0, 0); 2]);
     for progress in told.into_inner().unwrap() {
         match progress {
-            Progress::Planned { objects, bytes } => planned = Some((objects, bytes)),
+            Progress::Planned { objects, bytes, copies } => {
+                planned = Some((objects, bytes));
+                work = copies;
+            }
+            Progress::Placed { copy, size } => {
+                let (objects, bytes) = &mut placed[copy.index()];
+                (*objects, *bytes) = (*objects + 1, *bytes + size);
+            }
             Progress::Advanced { bytes, .. } => advanced += bytes,
             Progress::Finished { .. } => finished += 1,
             _ => {}
@@ -148,6 +156,9 @@ async fn progress_adds_up_to_what_was_planned() {
     }
     assert_eq!(planned, Some((finished, advanced)));
     assert_eq!(finished, 4);
+    let work: Vec<_> = work.iter().map(|copy| (&*copy.name, copy.objects, copy.bytes)).collect();
+    let [authority, aws] = placed;
+    assert_eq!(work, [("authority", authority.0, authority.1), ("aws", aws.0, aws.1)]);
     world.assert_everywhere(&image.layers[1].digest, &image.layers[1].bytes).await;
 }
 

@@ -53,6 +53,34 @@ async fn many_importers_at_once_all_end_up_visible() {
 }
 
 #[tokio::test]
+async fn asked_to_stop_a_run_finishes_what_is_in_flight_and_publishes_nothing() {
+    let world = World::new();
+    let (layout, image) = world.image("layout", 1, "v1");
+    let (started, finished) = (AtomicU64::new(0), AtomicU64::new(0));
+    let listener = |progress| match progress {
+        Progress::Started { .. } => {
+            started.fetch_add(1, Ordering::SeqCst);
+            world.stop.ask();
+        }
+        Progress::Finished { .. } => {
+            finished.fetch_add(1, Ordering::SeqCst);
+        }
+        _ => {}
+    };
+    let stopped = world.import_and_tell(&oci(&layout), "a", &listener).await.unwrap_err();
+    let (started, finished) = (started.into_inner(), finished.into_inner());
+    assert!(started == finished && started < 4, "{started} began and {finished} ended");
+    let said = format!("stopped as asked with {finished} of 4 objects in place");
+    assert!(stopped.to_string().starts_with(&said), "{stopped}");
+    assert!(world.pointer().await.is_none());
+
+    let world = world.again();
+    let report = world.import(&oci(&layout), "a").await.unwrap();
+    assert_eq!((report.sequence, report.objects_read), (Some(1), 4 - finished));
+    world.assert_everywhere(&image.layers[1].digest, &image.layers[1].bytes).await;
+}
+
+#[tokio::test]
 async fn what_was_copied_before_a_stop_is_not_copied_again() {
     let world = World::new();
     let (layout, image) = world.image("layout", 1, "v1");

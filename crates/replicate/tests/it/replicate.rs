@@ -13,7 +13,7 @@ use landbridge_testkit::image::{Algorithm, Artifact, Blob, Image, Recipe, index,
 use serde_json::json;
 use url::Url;
 
-use crate::world::{World, publishing};
+use crate::world::World;
 
 /// A registry that is pushed to.
 struct Registry(Origin);
@@ -93,7 +93,7 @@ impl World {
     ) -> Replication<'a> {
         Replication {
             source: RegistrySource { client, anonymous: None, repositories: None },
-            publishing: publishing(&self.publication, sign),
+            publishing: self.publishing(sign),
         }
     }
 }

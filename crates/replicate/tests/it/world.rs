@@ -8,7 +8,7 @@ use landbridge_core::pointer::{Keys, Pointer, Verified};
 use landbridge_core::reference::ImageName;
 use landbridge_registry::{Source, SourceLimits};
 use landbridge_replicate::{
-    Import, ImportError, Plan, Progress, Publishing, Report, import, prepare_import,
+    Import, ImportError, Plan, Progress, Publishing, Report, Stop, import, prepare_import,
 };
 use landbridge_sign::LocalKey;
 use landbridge_store::publish::{Mirror, Publication, Signer};
@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) publication: Publication,
     key: LocalKey,
+    /// Asks every run of this world to end.
+    pub(crate) stop: Stop,
 }
 
 impl World {
@@ -39,7 +41,7 @@ impl World {
             catalog: "test".to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1).unwrap(),
         };
-        Self { dir, publication, key }
+        Self { dir, publication, key, stop: Stop::new() }
     }
 
     /// An empty layout with this name.
@@ -72,6 +74,19 @@ impl World {
         import(&self.request(&source, destination.as_ref(), &sign), listener).await
     }
 
+    /// The same after it was asked to end.
+    pub(crate) fn again(self) -> Self {
+        Self { stop: Stop::new(), ..self }
+    }
+
+    /// Publishing on some day.
+    pub(crate) fn publishing<'a>(&'a self, sign: Signer<'a>) -> Publishing<'a> {
+        let now = "2026-11-22T00:00:00Z".parse().unwrap();
+        let expires = "2027-11-22T00:00:00Z".parse().unwrap();
+        let (publication, stop) = (&self.publication, &self.stop);
+        Publishing { publication, sign, now, expires, parallel: 2, stop }
+    }
+
     /// What `--dry-run` shows.
     pub(crate) async fn prepare(&self, source: &str, name: &str) -> Result<Plan, ImportError> {
         let source = Source::open(&source.parse().unwrap(), SourceLimits::default()).await?;
@@ -89,7 +104,7 @@ impl World {
         destination: Option<&'a ImageName>,
         sign: &'a (dyn Fn(&Pointer) -> Vec<u8> + Sync),
     ) -> Import<'a> {
-        Import { source, destination, publishing: publishing(&self.publication, sign) }
+        Import { source, destination, publishing: self.publishing(sign) }
     }
 
     pub(crate) fn authority(&self) -> &Bucket {
@@ -152,11 +167,4 @@ pub(crate) fn archive(layout: &Layout, file: &Path, size: usize) -> String {
     let bytes = builder.into_inner().unwrap();
     std::fs::write(file, &bytes[..size.min(bytes.len())]).unwrap();
     format!("oci-archive:{}", file.display())
-}
-
-/// Publishing on some day.
-pub(crate) fn publishing<'a>(publication: &'a Publication, sign: Signer<'a>) -> Publishing<'a> {
-    let now = "2026-11-22T00:00:00Z".parse().unwrap();
-    let expires = "2027-11-22T00:00:00Z".parse().unwrap();
-    Publishing { publication, sign, now, expires, parallel: 4 }
 }
