@@ -4,15 +4,17 @@
 //! nothing changed is asked for its lists and heads and nothing else. What is new is walked from
 //! its tags through nested indexes to configurations and layers, referrers by the referrers API
 //! included; those by tag (`sha256-….sig`, or the specification's fallback) are tags like others.
-//! What the authority has already is read there.
+//! What the authority has already is read there. Manifests without a name are taken where a registry
+//! lists them, as Google's do; elsewhere nothing leads to them.
 //!
 //! The registry may change meanwhile. Everything is fetched by digest after a tag was looked at
 //! once, so that what is gathered is what some moment's names said.
 
+mod list;
 mod look;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -21,12 +23,12 @@ use landbridge_core::reference::{RepositoryName, Tag};
 use landbridge_registry::client::{ClientError, RegistryClient};
 use landbridge_store::publish::{Base, Publication};
 
-use self::look::Look;
+use self::list::repositories;
+use self::look::{Listed, Look};
 use self::walk::Walk;
 use crate::error::ImportError;
 use crate::gather::Content;
 use crate::naming::Target;
-use crate::patience::patiently;
 use crate::progress::{Listener, Progress, Stop};
 
 /// Questions that are under way at once, of one repository.
@@ -58,8 +60,8 @@ pub(crate) struct Found {
     pub(crate) content: Content,
     /// The new and moved names.
     pub(crate) targets: Vec<Target>,
-    /// New manifests without a name, each about another one.
-    pub(crate) referrers: Vec<(RepositoryName, Digest)>,
+    /// New manifests without a name: referrers, and those that the registry lists without a tag.
+    pub(crate) unnamed: Vec<(RepositoryName, Digest)>,
     /// A repository for each object.
     pub(crate) homes: BTreeMap<Digest, RepositoryName>,
     /// Manifests that were read, as many as are kept.
@@ -79,7 +81,7 @@ pub(crate) async fn gather_registry(
 ) -> Result<Found, ImportError> {
     let names = match source.repositories {
         Some(names) => names.to_vec(),
-        None => catalog(source.client).await?,
+        None => repositories(source.client).await?,
     };
     let mut found = Found::default();
     let mut looked = stream::iter(names.iter().cloned())
@@ -107,7 +109,7 @@ pub(crate) async fn gather_registry(
 
 impl Found {
     fn add(&mut self, seen: Seen) {
-        let Seen { name, content, targets, referrers, manifests, gone } = seen;
+        let Seen { name, content, targets, unnamed, manifests, gone } = seen;
         for digest in content.manifests.keys().chain(content.blobs.keys()) {
             self.homes.entry(*digest).or_insert_with(|| name.clone());
         }
@@ -121,34 +123,9 @@ impl Found {
         self.content.blobs.extend(content.blobs);
         self.content.skipped.extend(content.skipped);
         self.targets.extend(targets);
-        self.referrers.extend(referrers.into_iter().map(|digest| (name.clone(), digest)));
+        self.unnamed.extend(unnamed.into_iter().map(|digest| (name.clone(), digest)));
         self.gone.extend(gone);
     }
-}
-
-/// All repositories, in the registry's order.
-async fn catalog(client: &RegistryClient) -> Result<Vec<RepositoryName>, ImportError> {
-    let mut names: Vec<RepositoryName> = Vec::new();
-    let mut known = BTreeSet::new();
-    for _ in 0..MOST_PAGES {
-        let last = names.last().map(ToString::to_string).unwrap_or_default();
-        let page = patiently(|| async { Ok(client.catalog(Some(PAGE), &last).await?) })
-            .await?
-            .ok_or_else(|| malformed("catalog", "there is none: name the repositories instead"))?;
-        let before = known.len();
-        for name in page.repositories {
-            if known.insert(name.clone()) {
-                names.push(name);
-            }
-        }
-        if !page.has_more {
-            return Ok(names);
-        }
-        if known.len() == before {
-            return Err(malformed("catalog", "its pages repeat themselves"));
-        }
-    }
-    Err(malformed("catalog", "it never ends"))
 }
 
 fn malformed(what: &str, problem: &str) -> ImportError {
@@ -160,7 +137,7 @@ struct Seen {
     name: RepositoryName,
     content: Content,
     targets: Vec<Target>,
-    referrers: Vec<Digest>,
+    unnamed: Vec<Digest>,
     manifests: BTreeMap<Digest, Bytes>,
     gone: Vec<String>,
 }
@@ -177,21 +154,21 @@ async fn look_at(
         name: name.clone(),
         content: Content::default(),
         targets: Vec::new(),
-        referrers: Vec::new(),
+        unnamed: Vec::new(),
         manifests: BTreeMap::new(),
         gone: Vec::new(),
     };
-    let Some(tags) = look.tags().await? else {
+    let Some(Listed { tags, untagged }) = look.list().await? else {
         seen.content.skipped.push(format!("`{name}`: the registry has no such repository"));
         return Ok(seen);
     };
-    if let (Some(anonymous), Some(tag)) = (source.anonymous, tags.first())
+    if let (Some(anonymous), Some((tag, _))) = (source.anonymous, tags.first())
         && let Some(why) = look.hidden(anonymous, tag).await?
     {
         seen.content.skipped.push(why);
         return Ok(seen);
     }
-    let heads = look.heads(&tags).await?;
+    let heads = look.heads(tags).await?;
     let before: BTreeMap<&Tag, Digest> = (published.iter().flat_map(|it| &it.tags))
         .map(|entry| (&entry.name, entry.digest))
         .collect();
@@ -204,7 +181,12 @@ async fn look_at(
         let target = Target { repository: name.clone(), tag: tag.clone(), digest: *digest };
         seen.targets.push(target);
     }
-    seen.referrers = walk.add_referrers().await?;
+    for digest in untagged {
+        if walk.add(digest).await? {
+            seen.unnamed.push(digest);
+        }
+    }
+    seen.unnamed.extend(walk.add_referrers().await?);
     (seen.content, seen.manifests) = (walk.content, walk.fetched);
     Ok(seen)
 }

@@ -63,7 +63,7 @@ async fn look<'a>(
     let has_all = |lacks: &Option<BTreeSet<Digest>>| lacks.as_ref().is_some_and(BTreeSet::is_empty);
     let is_behind = generation.is_some() && !holdings.iter().all(has_all);
     let new = found.targets.iter().map(|target| &target.repository);
-    let new = new.chain(found.referrers.iter().map(|(name, _)| name)).cloned();
+    let new = new.chain(found.unnamed.iter().map(|(name, _)| name)).cloned();
     let all = base.root().repositories.iter().map(|entry| entry.name.clone());
     let names = new.chain(all.filter(|_| is_behind));
     let current = gather_current(publication, &base, names).await?;
@@ -72,7 +72,7 @@ async fn look<'a>(
     }
     let content = &found.content;
     let states = gather_copies(copies, content, &current, holdings, Trust::Holdings).await?;
-    let mut plan = plan_replication(content, &found.targets, &found.referrers, &current, &states);
+    let mut plan = plan_replication(content, &found.targets, &found.unnamed, &current, &states);
     let stays = |what| format!("{what} is published and not in the registry");
     plan.kept.extend(found.gone.drain(..).map(stays));
     let supply = Supply::Registry(Box::new(RegistrySupply {

@@ -47,6 +47,15 @@ impl Forwarder {
         Self::spawn(upstream, Way::Spoiled(fault))
     }
 
+    /// Starts a proxy for `upstream` (`IP:PORT`) that answers some requests itself: those for whose
+    /// request line's target `answer` gives a whole answer, from the status line on.
+    pub fn start_answering(
+        upstream: &str,
+        answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::spawn(upstream, Way::Answered(Arc::new(answer)))
+    }
+
     fn spawn(upstream: &str, way: Way) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
@@ -57,9 +66,9 @@ impl Forwarder {
                 if is_stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                let upstream = upstream.clone();
+                let (upstream, way) = (upstream.clone(), way.clone());
                 // What fails here fails at the client, which says so.
-                thread::spawn(move || forward(&near, &upstream, way).ok());
+                thread::spawn(move || forward(&near, &upstream, &way).ok());
             }
         });
         Ok(Self { address, stopping, accepting: Some(accepting) })
@@ -90,14 +99,17 @@ impl Drop for Forwarder {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+type Answering = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+#[derive(Clone)]
 enum Way {
     Placed(IpAddr),
     Spoiled(Fault),
+    Answered(Arc<Answering>),
 }
 
 /// Passes one request without content, and its answer.
-fn forward(mut near: &TcpStream, upstream: &str, way: Way) -> io::Result<()> {
+fn forward(mut near: &TcpStream, upstream: &str, way: &Way) -> io::Result<()> {
     near.set_read_timeout(Some(LIMIT))?;
     let mut head = String::new();
     let mut lines = BufReader::new(near);
@@ -113,6 +125,12 @@ fn forward(mut near: &TcpStream, upstream: &str, way: Way) -> io::Result<()> {
             break;
         }
     }
+    if let Way::Answered(answer) = way
+        && let Some(answer) = head.split(' ').nth(1).and_then(|target| answer(target))
+    {
+        near.write_all(answer.as_bytes())?;
+        return near.shutdown(Shutdown::Both);
+    }
     let mut far = TcpStream::connect(upstream)?;
     far.set_read_timeout(Some(LIMIT))?;
     match way {
@@ -120,11 +138,15 @@ fn forward(mut near: &TcpStream, upstream: &str, way: Way) -> io::Result<()> {
             write!(far, "{head}X-Forwarded-For: {client}\r\nConnection: close\r\n\r\n")?;
             io::copy(&mut far, &mut near)?;
         }
+        Way::Answered(_) => {
+            write!(far, "{head}Connection: close\r\n\r\n")?;
+            io::copy(&mut far, &mut near)?;
+        }
         Way::Spoiled(fault) => {
             write!(far, "{head}Connection: close\r\n\r\n")?;
             let mut answer = Vec::new();
             far.read_to_end(&mut answer)?;
-            near.write_all(&spoil(answer, fault))?;
+            near.write_all(&spoil(answer, *fault))?;
         }
     }
     near.shutdown(Shutdown::Both)

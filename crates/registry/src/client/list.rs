@@ -1,5 +1,7 @@
 //! Lists: tags, repositories, referrers.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use landbridge_core::digest::Digest;
@@ -24,6 +26,9 @@ pub struct TagPage {
     pub tags: Vec<Tag>,
     /// True if there are more after the last one.
     pub has_more: bool,
+    /// What each tag of the page means, and manifests without a tag: Google's registries tell that
+    /// too, and then no tag needs to be asked for.
+    pub manifests: Option<BTreeMap<Digest, Vec<Tag>>>,
 }
 
 /// A part of a registry's repositories, in the registry's order.
@@ -48,7 +53,8 @@ impl RegistryClient {
     /// A page of at most `n` tags (the registry may send fewer) after `last` (none if empty);
     /// `None` if there is no such repository.
     ///
-    /// Some registries send the whole list whatever is asked for: what is too much is cut off.
+    /// Some registries send the whole list whatever is asked for: what is too much is cut off, unless
+    /// the answer says what the tags mean.
     pub async fn tags(
         &self,
         repository: &RepositoryName,
@@ -59,13 +65,25 @@ impl RegistryClient {
         struct List {
             // Go programs write an empty list as `null`.
             tags: Option<Vec<Tag>>,
+            manifest: Option<BTreeMap<Digest, GoogleManifest>>,
+        }
+        #[derive(Deserialize)]
+        struct GoogleManifest {
+            tag: Option<Vec<Tag>>,
         }
         let what = format!("tag list of `{repository}`");
         let mut question = self.question(Method::GET, what, repository, &["tags", "list"]);
         ask_for_page(&mut question, n, last);
         let Some((headers, body)) = self.fetch_list(&question).await? else { return Ok(None) };
         let list: List = parse(&question.what, &body)?;
-        Ok(Some(cut_page(list.tags.unwrap_or_default(), n, last, has_more(&headers))))
+        let tags = list.tags.unwrap_or_default();
+        let Some(manifests) = list.manifest else {
+            return Ok(Some(cut_page(tags, n, last, has_more(&headers))));
+        };
+        let manifests = manifests.into_iter();
+        let manifests = manifests.map(|(digest, found)| (digest, found.tag.unwrap_or_default()));
+        let (has_more, manifests) = (has_more(&headers), Some(manifests.collect()));
+        Ok(Some(TagPage { tags, has_more, manifests }))
     }
 
     /// A page of repositories after `last`, all below the client's prefix; `None` if the registry
@@ -100,6 +118,42 @@ impl RegistryClient {
             .filter_map(|name| RepositoryName::parse(name.as_str().strip_prefix(&prefix)?).ok())
             .collect();
         Ok(Some(CatalogPage { repositories, has_more: is_last_ours && has_more(&headers) }))
+    }
+
+    /// Repositories, and places that only lead to repositories, directly below `place`, or below the
+    /// client's prefix; `None` if there is no such place, or it does not say.
+    ///
+    /// Google's registries have this as `child` in their tag lists and show their catalog to nobody
+    /// but the owner.
+    pub async fn children(
+        &self,
+        place: Option<&RepositoryName>,
+    ) -> Result<Option<Vec<RepositoryName>>, ClientError> {
+        #[derive(Deserialize)]
+        struct List {
+            child: Option<Vec<String>>,
+        }
+        let full_name = match place {
+            Some(place) => self.full_name(place),
+            None => self.prefix.clone(),
+        };
+        let segments = full_name.split('/').filter(|segment| !segment.is_empty());
+        let question = Question {
+            method: Method::GET,
+            what: format!("list of what is below `{full_name}`"),
+            url: self.address(segments.chain(["tags", "list"])),
+            scope: format!("repository:{full_name}:pull"),
+            accept: None,
+            range: None,
+        };
+        let Some((_, body)) = self.fetch_list(&question).await? else { return Ok(None) };
+        let Some(children) = parse::<List>(&question.what, &body)?.child else { return Ok(None) };
+        let below = |child: &String| match place {
+            Some(place) => RepositoryName::parse(&format!("{place}/{child}")),
+            None => RepositoryName::parse(child),
+        };
+        let names = children.iter().map(below).collect::<Result<_, _>>();
+        Ok(Some(names.map_err(|error| ClientError::malformed(&question.what, error.to_string()))?))
     }
 
     /// What refers to the manifest `subject`; `None` if nothing does.
@@ -229,7 +283,7 @@ fn cut_page(mut tags: Vec<Tag>, n: Option<usize>, last: &str, has_more: bool) ->
     tags.truncate(n.unwrap_or(usize::MAX));
     // Nobody can go on from an empty page.
     let has_more = (has_more || is_cut) && !tags.is_empty();
-    TagPage { tags, has_more }
+    TagPage { tags, has_more, manifests: None }
 }
 
 fn has_more(headers: &HeaderMap) -> bool {

@@ -1,6 +1,6 @@
 //! Questions about one repository, each asked again if its failure may pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -14,6 +14,15 @@ use super::{AT_ONCE, MOST_PAGES, PAGE, malformed};
 use crate::error::ImportError;
 use crate::patience::patiently;
 
+/// What a registry lists of a repository.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// Its tags, with what they mean if it said so.
+    pub(super) tags: Vec<(Tag, Option<Digest>)>,
+    /// Manifests without a tag, if it tells of them.
+    pub(super) untagged: Vec<Digest>,
+}
+
 /// Asking about one repository.
 pub(super) struct Look<'a> {
     pub(super) client: &'a RegistryClient,
@@ -22,24 +31,34 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    pub(super) async fn tags(&self) -> Result<Option<Vec<Tag>>, ImportError> {
+    /// Its tags, and manifests without one as far as the registry tells; `None` if there is no such
+    /// repository.
+    pub(super) async fn list(&self) -> Result<Option<Listed>, ImportError> {
         let what = || format!("tag list of `{}`", self.name);
-        let mut tags: Vec<Tag> = Vec::new();
+        let mut listed = Listed::default();
         let mut known = BTreeSet::new();
+        let mut meanings: BTreeMap<Tag, Digest> = BTreeMap::new();
         for _ in 0..MOST_PAGES {
-            let last = tags.last().map(ToString::to_string).unwrap_or_default();
+            let last = listed.tags.last().map(|(tag, _)| tag.to_string()).unwrap_or_default();
             let page =
                 patiently(|| async { Ok(self.client.tags(self.name, Some(PAGE), &last).await?) })
                     .await?;
             let Some(page) = page else { return Ok(None) };
             let before = known.len();
+            for (digest, tags) in page.manifests.into_iter().flatten() {
+                if tags.is_empty() {
+                    listed.untagged.push(digest);
+                }
+                meanings.extend(tags.into_iter().map(|tag| (tag, digest)));
+            }
             for tag in page.tags {
                 if known.insert(tag.clone()) {
-                    tags.push(tag);
+                    let meaning = meanings.get(&tag).copied();
+                    listed.tags.push((tag, meaning));
                 }
             }
             if !page.has_more {
-                return Ok(Some(tags));
+                return Ok(Some(listed));
             }
             if known.len() == before {
                 return Err(malformed(&what(), "its pages repeat themselves"));
@@ -66,16 +85,26 @@ impl Look<'_> {
     }
 
     /// What each tag means. One that went since the list was made is left out.
-    pub(super) async fn heads(&self, tags: &[Tag]) -> Result<Vec<(Tag, Digest)>, ImportError> {
-        let heads: Vec<Option<(Tag, Digest)>> = stream::iter(tags.iter().cloned())
-            .map(|tag| Box::pin(self.head(tag)))
+    pub(super) async fn heads(
+        &self,
+        tags: Vec<(Tag, Option<Digest>)>,
+    ) -> Result<Vec<(Tag, Digest)>, ImportError> {
+        let heads: Vec<Option<(Tag, Digest)>> = stream::iter(tags)
+            .map(|(tag, meaning)| Box::pin(self.head(tag, meaning)))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
         Ok(heads.into_iter().flatten().collect())
     }
 
-    async fn head(&self, tag: Tag) -> Result<Option<(Tag, Digest)>, ImportError> {
+    async fn head(
+        &self,
+        tag: Tag,
+        meaning: Option<Digest>,
+    ) -> Result<Option<(Tag, Digest)>, ImportError> {
+        if let Some(digest) = meaning {
+            return Ok(Some((tag, digest)));
+        }
         let digest = patiently(|| async {
             let reference = ManifestReference::Tag(tag.as_str());
             match self.client.head_manifest(self.name, reference).await? {

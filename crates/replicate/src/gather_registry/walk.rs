@@ -51,6 +51,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Adds a manifest unless it is published or was added; says whether it did.
+    pub(super) async fn add(&mut self, digest: Digest) -> Result<bool, ImportError> {
+        let is_published = self.published.is_some_and(|it| it.manifest(&digest).is_some());
+        let is_known = is_published || self.content.manifests.contains_key(&digest);
+        if !is_known {
+            self.walk(digest).await?;
+        }
+        Ok(!is_known)
+    }
+
     async fn manifest(&mut self, digest: Digest) -> Result<(u64, Manifest), ImportError> {
         let known = self.published.and_then(|published| published.manifest(&digest));
         let (bytes, media_type) = if let Some(entry) = known {

@@ -1,5 +1,7 @@
 //! Replication from a real registry, the project's own origin.
 
+use std::collections::BTreeMap;
+
 use landbridge_core::media_type::{OCI_INDEX, OCI_MANIFEST};
 use landbridge_registry::client::{ClientSettings, RegistryClient};
 use landbridge_replicate::{
@@ -7,9 +9,9 @@ use landbridge_replicate::{
 };
 use landbridge_store::publish::Mirror;
 use landbridge_store::{Bucket, BucketLayout};
-use landbridge_testkit::Origin;
 use landbridge_testkit::http::Wire;
 use landbridge_testkit::image::{Algorithm, Artifact, Blob, Image, Recipe, index, referrer};
+use landbridge_testkit::{Forwarder, Origin};
 use serde_json::json;
 use url::Url;
 
@@ -65,25 +67,32 @@ impl Registry {
     }
 
     fn client(&self) -> RegistryClient {
-        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-        let second = std::time::Duration::from_secs(1);
-        RegistryClient::new(ClientSettings {
-            url: self.0.url().parse().unwrap(),
-            repository_prefix: String::new(),
-            credentials: None,
-            connect_timeout: 5 * second,
-            answer_timeout: 5 * second,
-            max_inflight: 16,
-        })
-        .unwrap()
+        client(&self.0.url(), "")
     }
+}
+
+fn client(url: &str, prefix: &str) -> RegistryClient {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let second = std::time::Duration::from_secs(1);
+    RegistryClient::new(ClientSettings {
+        url: url.parse().unwrap(),
+        repository_prefix: prefix.to_owned(),
+        credentials: None,
+        connect_timeout: 5 * second,
+        answer_timeout: 5 * second,
+        max_inflight: 16,
+    })
+    .unwrap()
 }
 
 impl World {
     async fn replicate(&self, registry: &Registry) -> Result<Report, ImportError> {
-        let client = registry.client();
+        self.replicate_from(&registry.client()).await
+    }
+
+    async fn replicate_from(&self, client: &RegistryClient) -> Result<Report, ImportError> {
         let sign = |pointer: &_| self.sign(pointer);
-        replicate(&self.replication(&client, &sign), &|_| {}).await
+        replicate(&self.replication(client, &sign), &|_| {}).await
     }
 
     fn replication<'a>(
@@ -233,4 +242,61 @@ async fn what_the_registry_lacks_is_named_and_nothing_is_published() {
     registry.push_blob("a", &image.layers[1]);
     assert_eq!(world.replicate(&registry).await.unwrap().sequence, Some(1));
     assert_eq!(image.manifest.media_type, OCI_MANIFEST);
+}
+
+/// A registry that shows no catalog, tells what is below a place and what every tag means, and
+/// answers no question for a tag.
+fn googles(registry: &Registry, lists: BTreeMap<String, serde_json::Value>) -> Forwarder {
+    let answer = move |target: &str| {
+        let path = target.split('?').next().unwrap_or_default();
+        let list = path.strip_prefix("/v2/").and_then(|path| path.strip_suffix("tags/list"));
+        let (status, body) = if let Some(list) = list.and_then(|place| lists.get(place)) {
+            ("200 OK", list.to_string())
+        } else if path.ends_with("/_catalog") {
+            ("401 Unauthorized", String::new())
+        } else if list.is_some() || path.contains("/manifests/v") {
+            ("404 Not Found", String::new())
+        } else {
+            return None;
+        };
+        let length = body.len();
+        Some(format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        ))
+    };
+    Forwarder::start_answering(registry.0.address(), answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_registry_that_lists_as_googles_do_needs_no_catalog_and_no_heads() {
+    let (world, registry) = (World::new(), Registry::start());
+    let [tagged, untagged] = [image(50, "amd64"), image(51, "amd64")];
+    registry.push_image("prod/images/a/one", &tagged.manifest.digest, &tagged);
+    registry.push_image("prod/images/a/one", &untagged.manifest.digest, &untagged);
+    let place = |child: &[&str]| json!({ "child": child, "manifest": {}, "tags": [] });
+    let repository = json!({
+        "child": [], "name": "prod/images/a/one", "tags": ["v1"],
+        "manifest": {
+            &tagged.manifest.digest: { "tag": ["v1"], "mediaType": OCI_MANIFEST },
+            &untagged.manifest.digest: { "tag": [], "mediaType": OCI_MANIFEST },
+        },
+    });
+    let lists = [
+        ("prod/images/", place(&["a"])),
+        ("prod/images/a/", place(&["one"])),
+        ("prod/images/a/one/", repository),
+    ];
+    let lists = lists.into_iter().map(|(path, list)| (path.to_owned(), list)).collect();
+    let google = googles(&registry, lists);
+    let client = client(&google.url(), "prod/images");
+
+    let report = world.replicate_from(&client).await.unwrap();
+    assert_eq!((report.sequence, report.warnings.as_slice()), (Some(1), [].as_slice()));
+    assert_eq!(world.tag("a/one", "v1").await.unwrap().to_string(), tagged.manifest.digest);
+    assert_eq!(world.repository("a/one").await.manifests.len(), 2);
+    for blob in tagged.blobs().chain(untagged.blobs()) {
+        world.assert_everywhere(&blob.digest, &blob.bytes).await;
+    }
+    let again = world.replicate_from(&client).await.unwrap();
+    assert_eq!((again.sequence, again.objects, again.kept.len()), (None, 0, 0), "{again}");
 }
