@@ -13,6 +13,7 @@ mod output;
 mod own;
 mod pack;
 mod progress;
+mod promotions;
 mod release;
 mod replication;
 mod runtime;

@@ -24,6 +24,8 @@ pub(crate) struct ReplicationSettings {
     pub(crate) registry: LiveRegistry,
     /// Its repositories; without them all.
     pub(crate) repositories: Option<Vec<RepositoryName>>,
+    /// Promotion manifests that name its repositories instead.
+    pub(crate) promotions: Option<PathBuf>,
     /// The private key's file.
     pub(crate) key: PathBuf,
     /// The catalog's name.

@@ -1,10 +1,14 @@
 //! `landbridge replicate`: what a registry holds becomes a release.
 
+use std::path::Path;
+
 use anyhow::{Context as _, anyhow};
 use futures::TryFutureExt as _;
 use landbridge_core::RepositoryName;
+use landbridge_front::settings::LiveRegistry;
 use landbridge_replicate::{ImportError, RegistrySource, Report};
 use serde::Serialize;
+use tracing::warn;
 use url::Url;
 
 use crate::cli::ReplicateArgs;
@@ -13,6 +17,7 @@ use crate::embedded::DataDirectory;
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 use crate::output;
 use crate::progress::{Display, watch};
+use crate::promotions;
 use crate::release::Press;
 use crate::replication::Clients;
 use crate::runtime;
@@ -83,7 +88,21 @@ fn work(args: &ReplicateArgs) -> Outcome<Work> {
     let credentials = registry.credentials.as_ref();
     let clients =
         Clients::new(&registry.url, &registry.repository_prefix, credentials).or_usage()?;
-    Ok(Work { press, clients, repositories: named.or(settings.repositories) })
+    let repositories = match (named.or(settings.repositories), &settings.promotions) {
+        (None, Some(directory)) => Some(promoted(directory, registry)?),
+        (names, _) => names,
+    };
+    Ok(Work { press, clients, repositories })
+}
+
+fn promoted(directory: &Path, registry: &LiveRegistry) -> Outcome<Vec<RepositoryName>> {
+    let LiveRegistry { url, repository_prefix, .. } = registry;
+    let promoted = promotions::read(directory, url, repository_prefix).or_usage()?;
+    for manifest in promoted.elsewhere {
+        let manifest = manifest.display();
+        warn!(%manifest, "it promotes to other registries only, and is left out");
+    }
+    Ok(promoted.repositories.into_iter().collect())
 }
 
 fn refused(error: ImportError) -> Failure {

@@ -18,9 +18,14 @@ pub(crate) struct Replicate {
     /// Without it, the only one that has both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<Name>,
-    /// The repositories that are replicated. Without it, all that the registry's catalog lists.
+    /// The repositories that are replicated. Without it, those of `promotions`, or all that the
+    /// registry lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) repositories: Option<Vec<RepositoryPath>>,
+    /// A directory of promotion manifests in the thin layout (`manifests` and `images`): what they
+    /// promote to the origin's `registry` is replicated. Read at each run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) promotions: Option<FilePath>,
     /// After this the release begins to alarm, unless another one has taken its place.
     #[serde(default = "Replicate::expiry")]
     pub(crate) expires: Period,

@@ -18,6 +18,10 @@ impl Validator<'_> {
     ) -> Option<ReplicationSettings> {
         let at = Path::dotted("replicate");
         let key = self.existing_file(raw.key.as_ref()?, &at.field("key"));
+        if raw.repositories.is_some() && raw.promotions.is_some() {
+            let message = "says the same as `repositories` in another way: take one of them away";
+            self.report(&at.field("promotions"), message);
+        }
         let origin = self.published_origin(raw, front, &at)?;
         let OriginKind::Store { url, layout, catalog, keys, registry: Some(registry), .. } =
             &origin.kind
@@ -31,6 +35,7 @@ impl Validator<'_> {
             repositories: raw.repositories.as_ref().map(|names| {
                 names.iter().filter_map(|name| RepositoryName::parse(name.as_str()).ok()).collect()
             }),
+            promotions: raw.promotions.as_ref().map(|path| self.resolve(path)),
             key,
             catalog: catalog.clone(),
             keys: keys.clone(),
