@@ -44,6 +44,6 @@ pub use podman::Podman;
 pub use process::{Finished, Server, Signal, run};
 pub use pulled::{Layers, Platforms, Pulled};
 pub use registry::{DockerRegistry, Login};
-pub use skopeo::Skopeo;
+pub use skopeo::{Skopeo, Synced};
 pub use stores::{StoreAddress, StoreKind};
 pub use tmpfs::Tmpfs;

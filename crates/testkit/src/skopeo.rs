@@ -1,15 +1,16 @@
 //! skopeo: containers/image (which podman and CRI-O also use) without a container store.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::image::{Blob, Image};
+use crate::image::{Algorithm, Blob, Image, digest};
 use crate::process::run;
 use crate::program;
 use crate::pulled::{Layers, Platforms, Pulled, digests_of_files};
@@ -21,6 +22,15 @@ const LIMIT: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Skopeo {
     home: TempDir,
+}
+
+/// What skopeo has after [`Skopeo::sync`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synced {
+    /// The digest of what each tag means, by repository.
+    pub tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// The digests of all that it stored.
+    pub stored: BTreeSet<String>,
 }
 
 impl Skopeo {
@@ -95,6 +105,39 @@ impl Skopeo {
         run(&mut command, LIMIT)?;
         let digest = fs::read_to_string(&digest_file)?.trim().to_owned();
         Ok(Pulled { digest, stored: digests_of_files(&target)?, layers: Layers::AsSent })
+    }
+
+    /// Pulls these tags of these repositories of the registry at `address` with all platforms, unconverted.
+    pub fn sync(&self, address: &str, tags: &BTreeMap<String, Vec<String>>) -> Result<Synced> {
+        let folder = tempfile::tempdir_in(self.home.path())?;
+        let (list, target) = (folder.path().join("list.yaml"), folder.path().join("images"));
+        // JSON is YAML.
+        let wanted = json!({ address: { "images": tags, "tls-verify": false } });
+        fs::write(&list, wanted.to_string())?;
+        let mut command = self.command()?;
+        command
+            .args(["sync", "--all", "--preserve-digests", "--scoped"])
+            .args(["--src", "yaml", "--dest", "dir"])
+            .args([&list, &target]);
+        run(&mut command, LIMIT)?;
+        let mut synced = Synced { tags: BTreeMap::new(), stored: digests_of_files(&target)? };
+        for (repository, tags) in tags {
+            for tag in tags {
+                let image = target.join(address).join(format!("{repository}:{tag}"));
+                let manifest = fs::read(image.join("manifest.json"))?;
+                let digest = digest(Algorithm::Sha256, &manifest);
+                synced.tags.entry(repository.clone()).or_default().insert(tag.clone(), digest);
+            }
+        }
+        Ok(synced)
+    }
+
+    /// The manifest that a reference (`HOST:PORT/NAME:TAG`) leads to, as it was sent: for those that skopeo does not
+    /// copy.
+    pub fn manifest(&self, reference: &str) -> Result<Vec<u8>> {
+        let mut command = self.command()?;
+        command.args(["inspect", "--raw", "--tls-verify=false"]);
+        Ok(run(command.arg(format!("docker://{reference}")), LIMIT)?.stdout)
     }
 
     /// What `skopeo inspect` says about a reference: an object with `Digest`, `RepoTags`, `Layers` and more.

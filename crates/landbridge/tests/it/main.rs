@@ -6,6 +6,7 @@
 mod access;
 mod answers;
 mod cli;
+mod client;
 mod config;
 mod conformance;
 mod content;
@@ -18,4 +19,5 @@ mod pull;
 mod receiver;
 mod replicate;
 mod running;
+mod s3;
 mod serve;

@@ -2,10 +2,8 @@
 //! more than its memory holds. Everything here is a process of its own.
 
 mod bucket;
-mod client;
 mod collected;
 mod killed;
 mod large;
 mod pusher;
 mod random;
-mod s3;

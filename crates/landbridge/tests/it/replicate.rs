@@ -1,5 +1,8 @@
 //! `landbridge replicate`: what a registry holds becomes a release.
 
+mod project;
+mod whole;
+
 use std::fs;
 
 use landbridge_testkit::{DockerRegistry, Platforms, Skopeo, run};

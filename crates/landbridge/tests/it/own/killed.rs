@@ -11,9 +11,9 @@ use anyhow::Context as _;
 use landbridge_testkit::{Server, Signal, Tmpfs, run};
 
 use super::bucket::Directory;
-use super::client::Client;
 use super::pusher::{Pusher, Step};
 use super::random::Random;
+use crate::client::Client;
 use crate::running::{LIMIT, landbridge};
 
 const KILLS: u32 = 200;

@@ -6,21 +6,21 @@ use anyhow::{Context as _, Result};
 use landbridge_testkit::http::{Answer, Wire};
 
 /// `application/octet-stream`, which every chunk is.
-pub(super) const BYTES: (&str, &str) = ("Content-Type", "application/octet-stream");
+pub(crate) const BYTES: (&str, &str) = ("Content-Type", "application/octet-stream");
 
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     address: String,
     wire: Option<Wire>,
 }
 
 impl Client {
-    pub(super) fn new(address: &str) -> Self {
+    pub(crate) fn new(address: &str) -> Self {
         Self { address: address.to_owned(), wire: None }
     }
 
     /// One request. An error is a connection that broke.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         method: &str,
         target: &str,
@@ -40,12 +40,12 @@ impl Client {
         Ok(answer)
     }
 
-    pub(super) fn get(&mut self, target: &str) -> Result<Answer> {
+    pub(crate) fn get(&mut self, target: &str) -> Result<Answer> {
         self.ask("GET", target, &[], b"")
     }
 
     /// Sends the beginning of a request's body and breaks the connection off.
-    pub(super) fn break_off(
+    pub(crate) fn break_off(
         &self,
         method: &str,
         target: &str,
