@@ -4,6 +4,8 @@
 //! listing, has not got the object; whoever times out, answers 5xx or 429, or breaks TLS is
 //! failing. Nothing is repeated here: whoever asks knows what a wait is worth.
 
+mod look;
+
 use std::ops::Range;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ use url::Url;
 
 use crate::documents::{HOLDING_KEY, HoldingRead, ReadHolding};
 use crate::layout::BucketLayout;
+
+pub use self::look::{FaceHead, FaceWhole, RangeAnswer};
 
 /// Redirects that are followed, such as those of a CDN.
 const MOST_REDIRECTS: usize = 5;
@@ -59,6 +63,8 @@ pub enum FaceError {
         url: String,
         /// What happened.
         what: String,
+        /// How long it wants to be left alone, if it said so in seconds.
+        retry_after: Option<Duration>,
     },
     /// It served bytes that are not the object's: do not use them, and repair the copy.
     #[error("{url} serves wrong bytes: {what}")]
@@ -95,6 +101,12 @@ pub struct FaceBody {
     pub range: Range<u64>,
     /// The bytes, not verified.
     pub stream: BoxStream<'static, Result<Bytes, FaceError>>,
+}
+
+impl FaceError {
+    fn failing(url: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Failing { url: url.into(), what: what.into(), retry_after: None }
+    }
 }
 
 impl PublicFace {
@@ -138,7 +150,7 @@ impl PublicFace {
         // `content_length()` is that of the body, which an answer to HEAD has not got.
         let length =
             response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-        length.map(Some).ok_or_else(|| FaceError::Failing { url, what: "it tells no size".into() })
+        length.map(Some).ok_or_else(|| FaceError::failing(url, "it tells no size"))
     }
 
     /// The whole object, of at most `limit` bytes, verified by its digest.
@@ -162,7 +174,7 @@ impl PublicFace {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
         let response = self.send(&url, request).await?;
-        let wrong = |what: &str| FaceError::Failing { url: url.clone(), what: what.to_owned() };
+        let wrong = |what: &str| FaceError::failing(&url, what);
         let (size, range) = match (response.status(), from) {
             (StatusCode::OK, 0) => {
                 let size = response.content_length().ok_or_else(|| wrong("it tells no size"))?;
@@ -223,7 +235,7 @@ impl PublicFace {
 
     /// An answer of 2xx or 304.
     async fn send(&self, url: &str, request: RequestBuilder) -> Result<Response, FaceError> {
-        let failed = |what| FaceError::Failing { url: url.to_owned(), what };
+        let failed = |what: String| FaceError::failing(url, what);
         let response = tokio::time::timeout(self.timeouts.head, request.send())
             .await
             .map_err(|_| failed(format!("no answer within {:?}", self.timeouts.head)))?
@@ -234,7 +246,11 @@ impl PublicFace {
             }
             StatusCode::NOT_MODIFIED => Ok(response),
             status if status.is_success() => Ok(response),
-            status => Err(failed(format!("it answers {status}"))),
+            status => Err(FaceError::Failing {
+                url: url.to_owned(),
+                what: format!("it answers {status}"),
+                retry_after: retry_after(&response),
+            }),
         }
     }
 }
@@ -260,7 +276,13 @@ fn failing(url: &str, error: &reqwest::Error) -> FaceError {
     if what.is_empty() {
         what = error.to_string();
     }
-    FaceError::Failing { url: url.to_owned(), what }
+    FaceError::failing(url, what)
+}
+
+/// Seconds only: a date needs a clock.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 async fn collect(url: &str, limit: u64, response: Response) -> Result<Bytes, FaceError> {
@@ -282,7 +304,7 @@ fn exactly(
     body: BoxStream<'static, Result<Bytes, String>>,
 ) -> BoxStream<'static, Result<Bytes, FaceError>> {
     futures::stream::try_unfold((body, expected), move |(mut body, rest)| {
-        let failed = |what| FaceError::Failing { url: url.clone(), what };
+        let failed = |what: String| FaceError::failing(&url, what);
         let too_short = failed(format!("its body ends {rest} bytes too early"));
         let too_long = failed("its body is longer than it said".to_owned());
         let broken = url.clone();
@@ -294,7 +316,7 @@ fn exactly(
                 },
                 Ok(None) if rest > 0 => Err(too_short),
                 Ok(None) => Ok(None),
-                Err(what) => Err(FaceError::Failing { url: broken, what }),
+                Err(what) => Err(FaceError::failing(broken, what)),
             }
         }
     })

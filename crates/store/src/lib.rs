@@ -8,6 +8,7 @@
 //! Invariant: whatever is read here whole was verified, by its digest or by its signatures.
 
 mod bucket;
+mod delete;
 mod documents;
 mod drafts;
 mod error;
@@ -34,7 +35,7 @@ pub use documents::{HoldingRead, PointerSearch, ReadHolding};
 pub use drafts::Drafts;
 pub use error::{Cause, Malformed, OpenError, Place, PutError, StoreError};
 pub use evidence::Evidence;
-pub use face::{FaceBody, FaceError, FaceTimeouts, PublicFace};
+pub use face::{FaceBody, FaceError, FaceHead, FaceTimeouts, FaceWhole, PublicFace, RangeAnswer};
 pub use holders::CopyHolding;
 pub use layout::{BucketLayout, UnknownLayout};
 pub use leases::{
