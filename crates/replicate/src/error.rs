@@ -74,6 +74,12 @@ pub enum ImportError {
         /// Why the newest one is not believed.
         why: String,
     },
+    /// There is nothing to look at.
+    #[error("nothing was published in {authority} yet")]
+    NothingPublished {
+        /// The authority.
+        authority: String,
+    },
     /// Indexes within indexes within indexes.
     #[error("index {digest} is nested deeper than {limit} levels: no image is made like that")]
     TooDeep {

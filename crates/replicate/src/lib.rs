@@ -1,13 +1,15 @@
 //! The room that brings images into copies and publishes them.
 //!
 //! [`import`] takes images from a layout or an archive into the authority and every mirror, and
-//! publishes their names; [`replicate`] does so with what is new in a registry. Both are gather →
+//! publishes their names; [`replicate`] does so with what is new in a registry. [`audit`](fn@audit)
+//! proves what each copy holds, and copies again what is bad. All are gather →
 //! plan → apply → report; the plan is pure and is what [`prepare_import`] and
 //! [`prepare_replication`] show.
 //!
 //! Invariant: a name is published only after everything that it needs was confirmed.
 
 mod apply;
+mod audit;
 mod copies;
 mod destination;
 mod error;
@@ -27,6 +29,10 @@ mod replicate;
 mod report;
 mod supply;
 
+pub use audit::{
+    Audit, AuditReport, Budget, Choice, CopyReport, Depth, Effect, Finding, FindingKind,
+    RegistryReport, Verdict, audit,
+};
 pub use error::ImportError;
 pub use gather::{Content, Held, gather_content};
 pub use gather_registry::RegistrySource;

@@ -24,6 +24,8 @@ pub(crate) enum Supply<'a> {
     Source(&'a Source),
     /// A registry, for what the authority has not got.
     Registry(Box<RegistrySupply<'a>>),
+    /// A copy.
+    Copy(&'a Bucket),
 }
 
 /// A registry, and what is known of it.
@@ -51,6 +53,10 @@ impl Supply<'_> {
                 Ok(blob.into_stream().map_err(ImportError::from).boxed())
             }
             Self::Registry(supply) => supply.read(digest, lacking).await,
+            Self::Copy(bucket) => {
+                let body = bucket.read(digest, None).await?;
+                Ok(body.stream.map_err(ImportError::from).boxed())
+            }
         }
     }
 
@@ -59,6 +65,7 @@ impl Supply<'_> {
         match self {
             Self::Source(source) => source.file_of(digest),
             Self::Registry(supply) => supply.place(digest),
+            Self::Copy(bucket) => bucket.name().to_owned(),
         }
     }
 }

@@ -4,9 +4,11 @@
     reason = "fixtures are outside of `#[test]`, and a panic is a test's way to fail"
 )]
 
+mod audit;
 mod collected;
 mod import;
 mod interrupted;
 mod refused;
 mod replicate;
+mod served;
 mod world;
