@@ -2,6 +2,7 @@
 //!
 //! Completions and man pages are generated from these definitions.
 
+mod audit;
 mod config;
 mod origin;
 mod publish;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::audit::{AuditArgs, Check};
 pub(crate) use self::config::ConfigCommand;
 pub(crate) use self::origin::{GcArgs, OriginArgs};
 pub(crate) use self::publish::{GenerationCommand, ImportArgs, PublishedArgs, ReplicateArgs};
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Bring what a registry holds into all copies, and publish it as a release
     Replicate(ReplicateArgs),
+    /// Prove what each copy holds, by asking it as clients do, and repair it
+    Audit(AuditArgs),
     /// List what was published, compare it, go back to it
     #[command(subcommand, arg_required_else_help = true)]
     Generation(GenerationCommand),

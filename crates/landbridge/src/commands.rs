@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod audit;
 mod completions;
 mod config;
 mod explain;
@@ -24,6 +25,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Import(args) => import::run(&args),
         Command::Generation(command) => generation::run(&command),
         Command::Replicate(args) => replicate::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Config(command) => config::run(command),
         Command::Completions { shell } => completions::run(shell),

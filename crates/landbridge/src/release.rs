@@ -62,21 +62,7 @@ impl Press {
 
     /// Opens the buckets and the key that a configuration names.
     pub(crate) fn of(settings: &ReplicationSettings) -> anyhow::Result<Self> {
-        let open = |target: &Target| {
-            let opened = Bucket::open(&target.url, target.layout);
-            opened.with_context(|| format!("the bucket of `{}` cannot be opened", target.name))
-        };
-        let mirrors = settings
-            .mirrors
-            .iter()
-            .map(|mirror| Ok(Mirror { name: mirror.name.clone(), bucket: open(mirror)? }))
-            .collect::<anyhow::Result<_>>()?;
-        let publication = Publication {
-            authority: open(&settings.authority)?,
-            mirrors,
-            catalog: settings.catalog.clone(),
-            keys: settings.keys.clone(),
-        };
+        let publication = publication(settings)?;
         let key = LocalKey::open(&settings.key)?;
         let (expires, parallel) = (settings.expires, settings.parallel);
         Ok(Self { publication, key, expires, parallel, stop: Stop::new() })
@@ -174,6 +160,25 @@ impl Press {
         // Fails only at the end of time.
         now.checked_add(self.expires).unwrap_or(Timestamp::MAX)
     }
+}
+
+/// Opens the buckets that a configuration names; no key is needed to read what was published.
+pub(crate) fn publication(settings: &ReplicationSettings) -> anyhow::Result<Publication> {
+    let open = |target: &Target| {
+        let opened = Bucket::open(&target.url, target.layout);
+        opened.with_context(|| format!("the bucket of `{}` cannot be opened", target.name))
+    };
+    let mirrors = settings
+        .mirrors
+        .iter()
+        .map(|mirror| Ok(Mirror { name: mirror.name.clone(), bucket: open(mirror)? }))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Publication {
+        authority: open(&settings.authority)?,
+        mirrors,
+        catalog: settings.catalog.clone(),
+        keys: settings.keys.clone(),
+    })
 }
 
 fn open_bucket(directory: &Path) -> anyhow::Result<Bucket> {

@@ -51,6 +51,8 @@ pub(crate) struct Target {
     pub(crate) url: Url,
     /// How objects are named in it.
     pub(crate) layout: BucketLayout,
+    /// The address at which clients reach it, if they do.
+    pub(crate) public: Option<Url>,
 }
 
 /// A registry as it is read, and as everyone may read it if we are let in as somebody.

@@ -4,13 +4,14 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 17] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
         &["gc", "--help"],
         &["import", "--help"],
         &["replicate", "--help"],
+        &["audit", "--help"],
         &["generation", "--help"],
         &["generation", "list", "--help"],
         &["generation", "diff", "--help"],

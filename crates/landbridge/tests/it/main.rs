@@ -5,6 +5,7 @@
 
 mod access;
 mod answers;
+mod audit;
 mod cli;
 mod client;
 mod config;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use landbridge_core::RepositoryName;
 use landbridge_front::settings::{self as front, Face, OriginKind};
+use url::Url;
 
 use super::Validator;
 use crate::config::path::Path;
@@ -39,8 +40,13 @@ impl Validator<'_> {
             key,
             catalog: catalog.clone(),
             keys: keys.clone(),
-            authority: Target { name: origin.name.clone(), url: url.clone(), layout: *layout },
-            mirrors: front.copies.iter().filter_map(mirror).collect(),
+            authority: Target {
+                name: origin.name.clone(),
+                url: url.clone(),
+                layout: *layout,
+                public: front.copies.get(origin.copy).and_then(|copy| public(&copy.face)),
+            },
+            mirrors: mirrors(front),
             expires,
             parallel: raw.parallel.into(),
         })
@@ -82,11 +88,26 @@ impl Validator<'_> {
     }
 }
 
-/// A copy that can be written to, and is nobody's authority.
+/// The copies that can be written to and are nobody's authority.
+fn mirrors(front: &front::Settings) -> Vec<Target> {
+    let is_origin = |copy: usize| front.origins.iter().any(|origin| origin.copy == copy);
+    let copies = front.copies.iter().enumerate().filter(|(copy, _)| !is_origin(*copy));
+    copies.filter_map(|(_, copy)| mirror(copy)).collect()
+}
+
 fn mirror(copy: &front::CopySettings) -> Option<Target> {
     let layout = match &copy.face {
         Face::Bucket { layout, .. } | Face::Embedded { layout, .. } => *layout,
         Face::Registry { .. } | Face::Streamed => return None,
     };
-    Some(Target { name: copy.name.clone(), url: copy.store.clone()?, layout })
+    let (name, url) = (copy.name.clone(), copy.store.clone()?);
+    Some(Target { name, url, layout, public: public(&copy.face) })
+}
+
+/// The address at which clients reach a bucket.
+fn public(face: &Face) -> Option<Url> {
+    match face {
+        Face::Bucket { url, .. } => Some(url.clone()),
+        Face::Embedded { .. } | Face::Registry { .. } | Face::Streamed => None,
+    }
 }
