@@ -20,5 +20,4 @@ mod pull;
 mod receiver;
 mod replicate;
 mod running;
-mod s3;
 mod serve;

@@ -1,5 +1,6 @@
 //! `landbridge replicate`: what a registry holds becomes a release.
 
+mod counted;
 mod project;
 mod whole;
 

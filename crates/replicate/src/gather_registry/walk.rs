@@ -107,16 +107,16 @@ impl<'a> Walk<'a> {
         let listed = published.iter().flat_map(|it| &it.manifests).map(|entry| entry.digest);
         let mut open: BTreeSet<Digest> = listed.collect();
         open.extend(self.content.manifests.keys());
-        let mut asked = BTreeSet::new();
+        let mut known = open.clone();
         let mut new = Vec::new();
-        while !open.is_empty() {
-            asked.extend(open.iter().copied());
-            let subjects = std::mem::take(&mut open);
+        // The first one goes alone: its answer tells whether the registry has the interface at all.
+        let mut next = open.pop_first().into_iter().collect();
+        while !BTreeSet::is_empty(&next) {
             let Look { client, name, .. } = self.look;
             let ask = |subject: Digest| async move {
                 patiently(|| async { Ok(client.listed_referrers(name, &subject).await?) }).await
             };
-            let answers: Vec<_> = stream::iter(subjects)
+            let answers: Vec<_> = stream::iter(next)
                 .map(|subject| Box::pin(ask(subject)))
                 .buffered(AT_ONCE)
                 .try_collect()
@@ -129,11 +129,12 @@ impl<'a> Walk<'a> {
                         self.walk(digest).await?;
                         new.push(digest);
                     }
-                    if asked.insert(digest) {
+                    if known.insert(digest) {
                         open.insert(digest);
                     }
                 }
             }
+            next = std::mem::take(&mut open);
         }
         Ok(new)
     }

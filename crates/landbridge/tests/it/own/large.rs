@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use landbridge_core::Digest;
 use landbridge_core::digest::{Algorithm, Hasher};
-use landbridge_testkit::Server;
+use landbridge_testkit::{S3, Server};
 
 use super::random::Random;
 use crate::client::{BYTES, Client};
 use crate::running::{LIMIT, landbridge};
-use crate::s3;
 
 const MIB: u64 = 1 << 20;
 /// How large the layer is in a directory.
@@ -39,7 +38,7 @@ fn a_layer_of_2_gib_passes_through_64_mib_of_memory() {
 #[test]
 fn a_layer_passes_through_64_mib_of_memory_into_s3() {
     let directory = tempfile::tempdir().unwrap();
-    let server = s3::Server::start(directory.path(), &["bucket"]);
+    let server = S3::start(directory.path(), &["bucket"]).unwrap();
     let mut command = landbridge();
     command.args(["origin", "--listen", "127.0.0.1:0", "--store", "s3://bucket/registry"]);
     let origin = Server::spawn(command.envs(server.environment())).unwrap();

@@ -5,13 +5,12 @@ use std::fs;
 use std::process::Command;
 
 use landbridge_core::Digest;
-use landbridge_testkit::{DockerRegistry, Skopeo, run};
+use landbridge_testkit::{DockerRegistry, S3, Skopeo, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::project::{Project, fill};
 use crate::running::{Front, LIMIT, OwnOrigin, Records, landbridge};
-use crate::s3;
 
 const REPOSITORIES: usize = 40;
 const BUCKETS: [&str; 3] = ["east", "west", "north"];
@@ -43,13 +42,13 @@ fn the_projects_own_origin_is_pulled_whole_from_five_mirrors_after_it_has_gone()
 /// A configuration with an authority and five mirrors.
 struct World {
     dir: TempDir,
-    s3: s3::Server,
+    s3: S3,
 }
 
 impl World {
     fn new(registry: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let s3 = s3::Server::start(&dir.path().join("s3"), &BUCKETS);
+        let s3 = S3::start(&dir.path().join("s3"), &BUCKETS).unwrap();
         for directory in DIRECTORIES {
             fs::create_dir(dir.path().join(directory)).unwrap();
         }
