@@ -15,13 +15,13 @@ use landbridge_replicate::{
     Import, ImportError, Listener, Plan, Publishing, RegistrySource, Replication, Report, Stop,
     import, prepare_import, prepare_replication, replicate, roll_back,
 };
-use landbridge_sign::LocalKey;
-use landbridge_store::publish::{Act, Mirror, Publication, PublishError, Published, Signer};
+use landbridge_sign::{LocalKey, Signer};
+use landbridge_store::publish::{Mirror, Publication, Published};
 use landbridge_store::{Bucket, BucketLayout};
 use url::Url;
 
 use crate::embedded::{CATALOG, DataDirectory};
-use crate::replication::{ReplicationSettings, Target};
+use crate::replication::{KeySource, ReplicationSettings, Target};
 
 /// After this the pointer of a local topology begins to alarm. Nobody renews it, and an alarm is
 /// all that it is.
@@ -29,10 +29,10 @@ const EXPIRY: Duration = Duration::from_hours(365 * 24);
 /// Objects that are copied at once: enough to hide a disk's latency.
 const PARALLEL: usize = 4;
 
-/// Where releases are published, and the key that signs them.
+/// Where releases are published, and who signs them.
 pub(crate) struct Press {
     publication: Publication,
-    key: LocalKey,
+    signers: Vec<Signer>,
     expires: Duration,
     parallel: usize,
     stop: Stop,
@@ -57,15 +57,21 @@ impl Press {
             catalog: CATALOG.to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1)?,
         };
-        Ok(Self { publication, key, expires: EXPIRY, parallel: PARALLEL, stop: Stop::new() })
+        let signers = vec![Signer::Ed25519(Box::new(key))];
+        Ok(Self { publication, signers, expires: EXPIRY, parallel: PARALLEL, stop: Stop::new() })
     }
 
-    /// Opens the buckets and the key that a configuration names.
+    /// Opens the buckets that a configuration names, for looking at them: nobody signs yet.
     pub(crate) fn of(settings: &ReplicationSettings) -> anyhow::Result<Self> {
         let publication = publication(settings)?;
-        let key = LocalKey::open(&settings.key)?;
         let (expires, parallel) = (settings.expires, settings.parallel);
-        Ok(Self { publication, key, expires, parallel, stop: Stop::new() })
+        Ok(Self { publication, signers: Vec::new(), expires, parallel, stop: Stop::new() })
+    }
+
+    /// The same, for publishing: with the keys that the configuration names.
+    pub(crate) fn signing(settings: &ReplicationSettings) -> anyhow::Result<Self> {
+        let signers = settings.signers.iter().map(KeySource::open).collect::<Result<_, _>>()?;
+        Ok(Self { signers, ..Self::of(settings)? })
     }
 
     /// Where it publishes.
@@ -83,11 +89,8 @@ impl Press {
         &self,
         generation: Digest,
         reason: &str,
-    ) -> Result<Published, PublishError> {
-        let now = Timestamp::now();
-        let sign = |pointer: &_| self.key.sign_pointer(pointer);
-        let act = Act { now, expires: self.expiry(now), reason, sign: &sign };
-        roll_back(&self.publication, generation, &act).await
+    ) -> Result<Published, ImportError> {
+        roll_back(&self.publishing(), generation, reason).await
     }
 
     /// Whether nothing was ever published here.
@@ -102,8 +105,7 @@ impl Press {
         source: &Source,
         name: Option<&ImageName>,
     ) -> Result<Plan, ImportError> {
-        let sign = |pointer: &_| self.key.sign_pointer(pointer);
-        prepare_import(&self.import(source, name, &sign)).await
+        prepare_import(&self.import(source, name)).await
     }
 
     /// Publishes the images of `source` under `name`, or under their own names.
@@ -113,17 +115,11 @@ impl Press {
         name: Option<&ImageName>,
         listener: Listener<'_>,
     ) -> Result<Report, ImportError> {
-        let sign = |pointer: &_| self.key.sign_pointer(pointer);
-        import(&self.import(source, name, &sign), listener).await
+        import(&self.import(source, name), listener).await
     }
 
-    fn import<'a>(
-        &'a self,
-        source: &'a Source,
-        destination: Option<&'a ImageName>,
-        sign: Signer<'a>,
-    ) -> Import<'a> {
-        Import { source, destination, publishing: self.publishing(sign) }
+    fn import<'a>(&'a self, source: &'a Source, destination: Option<&'a ImageName>) -> Import<'a> {
+        Import { source, destination, publishing: self.publishing() }
     }
 
     /// What [`Press::replicate`] would do.
@@ -131,8 +127,7 @@ impl Press {
         &self,
         source: RegistrySource<'_>,
     ) -> Result<Plan, ImportError> {
-        let sign = |pointer: &_| self.key.sign_pointer(pointer);
-        prepare_replication(&self.replication(source, &sign)).await
+        prepare_replication(&self.replication(source)).await
     }
 
     /// Publishes what is new in a registry.
@@ -141,19 +136,18 @@ impl Press {
         source: RegistrySource<'_>,
         listener: Listener<'_>,
     ) -> Result<Report, ImportError> {
-        let sign = |pointer: &_| self.key.sign_pointer(pointer);
-        replicate(&self.replication(source, &sign), listener).await
+        replicate(&self.replication(source), listener).await
     }
 
-    fn replication<'a>(&'a self, source: RegistrySource<'a>, sign: Signer<'a>) -> Replication<'a> {
-        Replication { source, publishing: self.publishing(sign) }
+    fn replication<'a>(&'a self, source: RegistrySource<'a>) -> Replication<'a> {
+        Replication { source, publishing: self.publishing() }
     }
 
-    fn publishing<'a>(&'a self, sign: Signer<'a>) -> Publishing<'a> {
+    fn publishing(&self) -> Publishing<'_> {
         let now = Timestamp::now();
-        let (publication, parallel) = (&self.publication, self.parallel);
-        let expires = self.expiry(now);
-        Publishing { publication, sign, now, expires, parallel, stop: &self.stop }
+        let Self { publication, signers, parallel, stop, .. } = self;
+        let (expires, parallel) = (self.expiry(now), *parallel);
+        Publishing { publication, signers, now, expires, parallel, stop }
     }
 
     fn expiry(&self, now: Timestamp) -> Timestamp {

@@ -1,13 +1,15 @@
-//! Replication, from plain settings to buckets, a registry and a key.
+//! Replication, from plain settings to buckets, a registry and keys.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use landbridge_core::RepositoryName;
 use landbridge_core::pointer::Keys;
 use landbridge_front::settings::LiveRegistry;
 use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
+use landbridge_sign::{KeyCommand, Signer};
 use landbridge_store::BucketLayout;
 use url::Url;
 
@@ -26,8 +28,8 @@ pub(crate) struct ReplicationSettings {
     pub(crate) repositories: Option<Vec<RepositoryName>>,
     /// Promotion manifests that name its repositories instead.
     pub(crate) promotions: Option<PathBuf>,
-    /// The private key's file.
-    pub(crate) key: PathBuf,
+    /// Who signs.
+    pub(crate) signers: Vec<KeySource>,
     /// The catalog's name.
     pub(crate) catalog: String,
     /// Whose signatures fronts believe.
@@ -40,6 +42,33 @@ pub(crate) struct ReplicationSettings {
     pub(crate) expires: Duration,
     /// How many objects are copied at once.
     pub(crate) parallel: usize,
+}
+
+/// Where a key that signs is found. It is looked for only by whoever publishes: a front reads the
+/// same file and has no such key.
+#[derive(Debug, Clone)]
+pub(crate) enum KeySource {
+    /// A PEM file.
+    File(PathBuf),
+    /// A variable with PEM text.
+    Variable(String),
+    /// With somebody else, whom a command asks.
+    Command(KeyCommand),
+}
+
+impl KeySource {
+    /// The key.
+    pub(crate) fn open(&self) -> anyhow::Result<Signer> {
+        Ok(match self {
+            Self::File(path) => Signer::open(path)?,
+            Self::Variable(name) => {
+                let pem = std::env::var(name)
+                    .with_context(|| format!("the variable `{name}` has no signing key"))?;
+                Signer::from_pem(&pem, &format!("the variable `{name}`"))?
+            }
+            Self::Command(command) => Signer::Command(command.clone()),
+        })
+    }
 }
 
 /// A bucket that is written to.

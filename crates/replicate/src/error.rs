@@ -3,6 +3,7 @@
 use landbridge_core::Digest;
 use landbridge_registry::SourceError;
 use landbridge_registry::client::ClientError;
+use landbridge_sign::SignError;
 use landbridge_store::StoreError;
 use landbridge_store::publish::PublishError;
 
@@ -47,6 +48,9 @@ pub enum ImportError {
     /// A copy failed: repair it or wait, then import again.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nobody signed it.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// The release could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -9,9 +9,11 @@ use landbridge_core::generation::{Repository, RepositoryEntry, Root};
 use landbridge_core::pointer::{Pointer, Verified};
 use landbridge_core::reference::{RepositoryName, Tag};
 use landbridge_store::StoreError;
-use landbridge_store::publish::{Act, Publication, PublishError, Published};
+use landbridge_store::publish::{Publication, Published};
 use serde::Serialize;
 
+use crate::error::ImportError;
+use crate::publishing::Publishing;
 use crate::report::Size;
 
 /// A publication, or something that lies where one would.
@@ -190,13 +192,14 @@ fn objects(repositories: &[Repository]) -> BTreeMap<Digest, u64> {
 /// Makes an older generation the one in force again, under a new number. Digests of what is in
 /// force now stay answerable, as after any release.
 pub async fn roll_back(
-    publication: &Publication,
+    publishing: &Publishing<'_>,
     to: Digest,
-    act: &Act<'_>,
-) -> Result<Published, PublishError> {
+    reason: &str,
+) -> Result<Published, ImportError> {
+    let publication = publishing.publication;
     let base = publication.base().await?;
     let checked = publication.check_again(base, to).await?;
-    publication.publish(checked, act).await
+    publishing.put_in_force(checked, reason).await
 }
 
 impl fmt::Display for Release {

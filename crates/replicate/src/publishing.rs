@@ -7,8 +7,12 @@
 //! Invariant: nothing is published that was not looked at after the release before it.
 
 use jiff::Timestamp;
+use landbridge_core::pointer::PAYLOAD_TYPE;
 use landbridge_core::topology::CopySet;
-use landbridge_store::publish::{Act, Base, Changes, Publication, PublishError, Published, Signer};
+use landbridge_sign::{Signer, sign_envelope};
+use landbridge_store::publish::{
+    Act, Base, Changes, Checked, Publication, PublishError, Published,
+};
 use landbridge_store::{Evidence, MirrorState};
 
 use crate::apply::{Learned, Run, apply_objects};
@@ -28,8 +32,8 @@ const MAX_ATTEMPTS: u32 = 64;
 pub struct Publishing<'a> {
     /// Where it is published.
     pub publication: &'a Publication,
-    /// Makes the pointer's envelope, as `LocalKey::sign_pointer` does.
-    pub sign: Signer<'a>,
+    /// Who signs: as many as fronts want signatures.
+    pub signers: &'a [Signer],
     /// The moment of publication.
     pub now: Timestamp,
     /// When the pointer begins to alarm.
@@ -89,8 +93,8 @@ impl Publishing<'_> {
                     let sequence = published.pointer.content().sequence;
                     return Ok(report(&plan, tally, Some(sequence)));
                 }
-                Err(PublishError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Err(ImportError::Publish(PublishError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(ImportError::AlwaysOvertaken { attempts: MAX_ATTEMPTS })
@@ -102,11 +106,24 @@ impl Publishing<'_> {
         base: Base,
         evidence: Evidence,
         act: &str,
-    ) -> Result<Published, PublishError> {
+    ) -> Result<Published, ImportError> {
         let changes = Changes { put: plan.repositories.clone(), remove: Vec::new() };
-        let reason = plan.reason(act);
-        let act = Act { now: self.now, expires: self.expires, reason: &reason, sign: self.sign };
-        self.publication.release(base, changes, evidence, &act).await
+        let written = self.publication.write(base, changes, evidence).await?;
+        let checked = self.publication.check(written).await?;
+        self.put_in_force(checked, &plan.reason(act)).await
+    }
+
+    /// The last step: signed, and published unless somebody was faster.
+    pub(crate) async fn put_in_force(
+        &self,
+        checked: Checked,
+        reason: &str,
+    ) -> Result<Published, ImportError> {
+        let Self { publication, signers, now, expires, .. } = *self;
+        let unsigned = publication.draft(checked, Act { now, expires, reason })?;
+        let payload = unsigned.pointer().encode();
+        let envelope = sign_envelope(signers, &publication.keys, PAYLOAD_TYPE, &payload).await?;
+        Ok(publication.publish(unsigned, &envelope).await?)
     }
 
     async fn mend_holdings(

@@ -5,7 +5,8 @@
 //!    [`Evidence`] is made of.
 //! 3. [`Publication::write`] the generation.
 //! 4. [`Publication::check`] what was written, by reading it back.
-//! 5. [`Publication::publish`] the pointer.
+//! 5. [`Publication::publish`] the pointer, after whoever has the keys signed
+//!    [`Publication::draft`].
 //!
 //! Each step takes what only the step before gives. The one atomic moment is the creation of the
 //! pointer in the authority: before it everyone sees the old release, after it the new one. A
@@ -91,7 +92,8 @@ pub struct Changes {
     pub remove: Vec<RepositoryName>,
 }
 
-/// The signed act itself.
+/// The act itself, before it is signed.
+#[derive(Debug, Clone, Copy)]
 pub struct Act<'a> {
     /// The moment of publication.
     pub now: Timestamp,
@@ -99,12 +101,7 @@ pub struct Act<'a> {
     pub expires: Timestamp,
     /// Why, for people.
     pub reason: &'a str,
-    /// Makes the envelope.
-    pub sign: Signer<'a>,
 }
-
-/// Makes the signed envelope of a pointer.
-pub type Signer<'a> = &'a (dyn Fn(&Pointer) -> Vec<u8> + Sync);
 
 /// A generation that lies in the authority, unchecked. Nothing refers to it.
 #[derive(Debug)]
@@ -133,6 +130,20 @@ pub struct Checked {
     pub(crate) base: Base,
     pub(crate) generation: Digest,
     pub(crate) mirrors: Vec<MirrorWork>,
+}
+
+/// A pointer to a checked generation, which nobody has signed yet.
+#[derive(Debug)]
+pub struct Unsigned {
+    pointer: Pointer,
+    mirrors: Vec<MirrorWork>,
+}
+
+impl Unsigned {
+    /// What is to be signed; its bytes are [`Pointer::encode`]'s.
+    pub fn pointer(&self) -> &Pointer {
+        &self.pointer
+    }
 }
 
 /// A release.
@@ -219,18 +230,6 @@ impl Publication {
         }
     }
 
-    /// Steps three to five at once.
-    pub async fn release(
-        &self,
-        base: Base,
-        changes: Changes,
-        evidence: Evidence,
-        act: &Act<'_>,
-    ) -> Result<Published, PublishError> {
-        let written = self.write(base, changes, evidence).await?;
-        self.publish(self.check(written).await?, act).await
-    }
-
     /// Step three: writes the documents of the new generation, those that changed only.
     pub async fn write(
         &self,
@@ -300,16 +299,9 @@ impl Publication {
         Ok(Checked { base, generation, mirrors })
     }
 
-    /// Step five: makes the generation the one that is in force, if nobody was faster.
-    ///
-    /// Mirrors say that they hold it before it is in force, so that no download has to wait for
-    /// their word; they get their copies of the pointer after it.
-    pub async fn publish(
-        &self,
-        checked: Checked,
-        act: &Act<'_>,
-    ) -> Result<Published, PublishError> {
-        let Checked { base, generation, mut mirrors } = checked;
+    /// Step five, first half: the pointer that makes the generation the one in force.
+    pub fn draft(&self, checked: Checked, act: Act<'_>) -> Result<Unsigned, PublishError> {
+        let Checked { base, generation, mirrors } = checked;
         let bucket = || self.authority.name().to_owned();
         let sequence = base.next.ok_or_else(|| PublishError::NoSequence { bucket: bucket() })?;
         let pointer = Pointer {
@@ -321,20 +313,33 @@ impl Publication {
             reason: act.reason.to_owned(),
             sequence,
         };
-        let envelope = (act.sign)(&pointer);
-        let signed = self.keys.verify(&envelope).map_err(PublishError::NotBelieved)?;
+        Ok(Unsigned { pointer, mirrors })
+    }
+
+    /// Step five, second half: creates the pointer in its signed envelope, if nobody was faster.
+    ///
+    /// Mirrors say that they hold the generation before it is in force, so that no download has to
+    /// wait for their word; they get their copies of the pointer after it.
+    pub async fn publish(
+        &self,
+        unsigned: Unsigned,
+        envelope: &[u8],
+    ) -> Result<Published, PublishError> {
+        let Unsigned { pointer, mut mirrors } = unsigned;
+        let (sequence, generation) = (pointer.sequence, pointer.generation);
+        let signed = self.keys.verify(envelope).map_err(PublishError::NotBelieved)?;
         if *signed.content() != pointer {
             return Err(PublishError::OtherPointer);
         }
         self.authority.probe_create().await?;
         mirrors::put_holdings(&mut mirrors, &self.catalog, generation).await;
-        match self.authority.create_pointer(sequence, &envelope).await {
+        match self.authority.create_pointer(sequence, envelope).await {
             Err(StoreError::Taken(_)) => return Err(PublishError::Conflict { sequence }),
             created => created?,
         }
         // A slower publisher may have replaced a holding by what it knew before this release.
         mirrors::put_holdings(&mut mirrors, &self.catalog, generation).await;
-        mirrors::put_pointer(&mut mirrors, sequence, &envelope).await;
+        mirrors::put_pointer(&mut mirrors, sequence, envelope).await;
         Ok(Published { pointer: signed, mirrors: mirrors::states(mirrors) })
     }
 }

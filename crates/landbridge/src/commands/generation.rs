@@ -10,6 +10,7 @@ use crate::embedded::DataDirectory;
 use crate::exit::{Exit, OrExit as _, Outcome};
 use crate::output;
 use crate::release::Press;
+use crate::replication::ReplicationSettings;
 use crate::runtime;
 
 pub(super) fn run(command: &GenerationCommand) -> Outcome {
@@ -67,7 +68,7 @@ fn in_force(all: &[Release]) -> Option<u64> {
 }
 
 async fn rollback(to: &str, reason: &str, published: &PublishedArgs) -> Outcome {
-    let press = press(published)?;
+    let press = open(published, Press::signing)?;
     let all = releases(press.publication()).await.or_failed()?;
     let generation = find_release(&all, to).or_usage()?;
     let published = press.roll_back(generation, reason).await.or_failed()?;
@@ -87,6 +88,13 @@ async fn rollback(to: &str, reason: &str, published: &PublishedArgs) -> Outcome 
 }
 
 fn press(published: &PublishedArgs) -> Outcome<Press> {
+    open(published, Press::of)
+}
+
+fn open(
+    published: &PublishedArgs,
+    configured: fn(&ReplicationSettings) -> anyhow::Result<Press>,
+) -> Outcome<Press> {
     let Some(file) = &published.config else {
         let data = DataDirectory::at(&published.data).or_usage()?;
         if !data.origin().is_dir() {
@@ -100,5 +108,5 @@ fn press(published: &PublishedArgs) -> Outcome<Press> {
     let settings = settings.replicate.ok_or_else(|| {
         anyhow!("`{}` has no `replicate`, which says what is published", file.display())
     });
-    Press::of(&settings.or_usage()?).or_usage()
+    configured(&settings.or_usage()?).or_usage()
 }

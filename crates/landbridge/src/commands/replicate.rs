@@ -83,7 +83,8 @@ fn work(args: &ReplicateArgs) -> Outcome<Work> {
         anyhow!("`{}` has no `replicate`: which key signs what is published?", file.display())
     });
     let settings = settings.or_usage()?;
-    let press = Press::of(&settings).or_usage()?;
+    let press = if args.dry_run { Press::of(&settings) } else { Press::signing(&settings) };
+    let press = press.or_usage()?;
     let registry = &settings.registry;
     let credentials = registry.credentials.as_ref();
     let clients =

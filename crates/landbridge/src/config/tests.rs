@@ -184,6 +184,8 @@ fn the_shape_knows_every_type() {
             ".origins.registry.credentials.username",
             ".origins.store.catalog",
             ".origins.store.keys",
+            ".replicate.signers.command",
+            ".replicate.signers.key_variable",
             ".sites.pages.text",
         ]
     );

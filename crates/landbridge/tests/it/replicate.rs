@@ -97,12 +97,18 @@ fn a_configuration_names_the_key_the_registry_and_where_to() {
     };
     write("");
     failed("has no `replicate`");
-    write("replicate: { key: ./none.pem }");
+    write("replicate: { signers: [{ key_file: ./none.pem }] }");
     failed("none.pem` cannot be read");
-    write(&format!("replicate: {{ key: {}/landbridge.pem, origin: nobody }}", keys.display()));
+    write(&format!(
+        "replicate: {{ signers: [{{ key_file: {}/landbridge.pem }}], origin: nobody }}",
+        keys.display()
+    ));
     failed("`nobody` is no origin with a `registry` and a `store`");
 
-    write(&format!("replicate: {{ key: {}/landbridge.pem, repositories: [app] }}", keys.display()));
+    write(&format!(
+        "replicate: {{ signers: [{{ key_file: {}/landbridge.pem }}], repositories: [app] }}",
+        keys.display()
+    ));
     let mut command = landbridge();
     let report = run(command.args(["replicate", "--config"]).arg(&file), LIMIT).unwrap().text();
     assert!(report.contains("published as 1"), "{report}");

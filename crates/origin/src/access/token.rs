@@ -41,7 +41,7 @@ pub(super) struct Ticket {
 
 impl Tokens {
     pub(super) fn new(key: Arc<LocalKey>, service: &str, lifetime: Duration) -> Self {
-        let public = DecodingKey::from_ed_der(&key.public().to_bytes());
+        let public = DecodingKey::from_ed_der(&key.public_bytes());
         Self { key, public, service: service.into(), lifetime }
     }
 
@@ -165,7 +165,7 @@ mod tests {
             "iss": "registry.example", "aud": "registry.example", "sub": "user:root",
             "exp": NOW + 300, "access": [{"type": "repository", "name": "a", "actions": ["push"]}],
         });
-        let public = tokens.key.public().to_bytes();
+        let public = tokens.key.public_bytes();
         let pem = tokens.key.public_pem();
         let mut forged =
             vec![String::new(), ".".into(), "..".into(), "a.b.c".into(), "....".into()];

@@ -91,18 +91,13 @@ impl World {
     }
 
     async fn replicate_from(&self, client: &RegistryClient) -> Result<Report, ImportError> {
-        let sign = |pointer: &_| self.sign(pointer);
-        replicate(&self.replication(client, &sign), &|_| {}).await
+        replicate(&self.replication(client), &|_| {}).await
     }
 
-    fn replication<'a>(
-        &'a self,
-        client: &'a RegistryClient,
-        sign: &'a (dyn Fn(&landbridge_core::pointer::Pointer) -> Vec<u8> + Sync),
-    ) -> Replication<'a> {
+    fn replication<'a>(&'a self, client: &'a RegistryClient) -> Replication<'a> {
         Replication {
             source: RegistrySource { client, anonymous: None, repositories: None },
-            publishing: self.publishing(sign),
+            publishing: self.publishing(),
         }
     }
 }
@@ -188,8 +183,7 @@ async fn what_is_new_is_added_and_what_is_gone_stays_and_is_told() {
     registry.push_image("a", "v1-inner", &moved);
     registry.delete("a", "manifests/v1");
     let client = registry.client();
-    let sign = |pointer: &_| world.sign(pointer);
-    let plan = prepare_replication(&world.replication(&client, &sign)).await.unwrap();
+    let plan = prepare_replication(&world.replication(&client)).await.unwrap();
     assert_eq!(plan.replaces, Some(world.pointer().await.unwrap().content().generation));
     let report = world.replicate(&registry).await.unwrap();
     assert_eq!(report.sequence, Some(2));

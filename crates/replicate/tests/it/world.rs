@@ -10,8 +10,8 @@ use landbridge_registry::{Source, SourceLimits};
 use landbridge_replicate::{
     Import, ImportError, Plan, Progress, Publishing, Report, Stop, import, prepare_import,
 };
-use landbridge_sign::LocalKey;
-use landbridge_store::publish::{Mirror, Publication, Signer};
+use landbridge_sign::{LocalKey, Signer};
+use landbridge_store::publish::{Mirror, Publication};
 use landbridge_store::{Bucket, BucketLayout};
 use landbridge_testkit::Layout;
 use landbridge_testkit::image::{Image, Recipe};
@@ -21,7 +21,7 @@ use url::Url;
 pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) publication: Publication,
-    key: LocalKey,
+    signers: Vec<Signer>,
     /// Asks every run of this world to end.
     pub(crate) stop: Stop,
 }
@@ -41,7 +41,7 @@ impl World {
             catalog: "test".to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1).unwrap(),
         };
-        Self { dir, publication, key, stop: Stop::new() }
+        Self { dir, publication, signers: vec![Signer::Ed25519(Box::new(key))], stop: Stop::new() }
     }
 
     /// An empty layout with this name.
@@ -70,8 +70,7 @@ impl World {
     ) -> Result<Report, ImportError> {
         let source = Source::open(&source.parse().unwrap(), SourceLimits::default()).await?;
         let destination = destination(name);
-        let sign = |pointer: &Pointer| self.key.sign_pointer(pointer);
-        import(&self.request(&source, destination.as_ref(), &sign), listener).await
+        import(&self.request(&source, destination.as_ref()), listener).await
     }
 
     /// The same after it was asked to end.
@@ -80,31 +79,22 @@ impl World {
     }
 
     /// Publishing on some day.
-    pub(crate) fn publishing<'a>(&'a self, sign: Signer<'a>) -> Publishing<'a> {
+    pub(crate) fn publishing(&self) -> Publishing<'_> {
         let now = "2026-11-22T00:00:00Z".parse().unwrap();
         let expires = "2027-11-22T00:00:00Z".parse().unwrap();
         let (publication, stop) = (&self.publication, &self.stop);
-        Publishing { publication, sign, now, expires, parallel: 2, stop }
+        let signers = &self.signers;
+        Publishing { publication, signers, now, expires, parallel: 2, stop }
     }
 
     /// What `--dry-run` shows.
     pub(crate) async fn prepare(&self, source: &str, name: &str) -> Result<Plan, ImportError> {
         let source = Source::open(&source.parse().unwrap(), SourceLimits::default()).await?;
-        let sign = |pointer: &Pointer| self.key.sign_pointer(pointer);
-        prepare_import(&self.request(&source, destination(name).as_ref(), &sign)).await
+        prepare_import(&self.request(&source, destination(name).as_ref())).await
     }
 
-    pub(crate) fn sign(&self, pointer: &Pointer) -> Vec<u8> {
-        self.key.sign_pointer(pointer)
-    }
-
-    fn request<'a>(
-        &'a self,
-        source: &'a Source,
-        destination: Option<&'a ImageName>,
-        sign: &'a (dyn Fn(&Pointer) -> Vec<u8> + Sync),
-    ) -> Import<'a> {
-        Import { source, destination, publishing: self.publishing(sign) }
+    fn request<'a>(&'a self, source: &'a Source, destination: Option<&'a ImageName>) -> Import<'a> {
+        Import { source, destination, publishing: self.publishing() }
     }
 
     pub(crate) fn authority(&self) -> &Bucket {

@@ -12,7 +12,7 @@ use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_core::{Digest, RepositoryName};
 use landbridge_sign::LocalKey;
 use landbridge_store::publish::{
-    Act, Changes, Mirror, Publication, PublishError, Published, Signer,
+    Act, Base, Changes, Checked, Mirror, Publication, PublishError, Published,
 };
 use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll, ReadError};
 use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState};
@@ -108,15 +108,32 @@ impl World {
     ) -> Result<Published, PublishError> {
         let base = self.publication.base().await?;
         let changes = self.changes(&base, image).await?;
-        let sign = |pointer: &Pointer| self.key.sign_pointer(pointer);
-        self.publication.release(base, changes, evidence, &act(&sign)).await
+        self.publish(base, changes, evidence).await
     }
 
-    async fn changes(
+    /// Steps three to five.
+    async fn publish(
         &self,
-        base: &landbridge_store::publish::Base,
-        image: &Image,
-    ) -> Result<Changes, PublishError> {
+        base: Base,
+        changes: Changes,
+        evidence: Evidence,
+    ) -> Result<Published, PublishError> {
+        let written = self.publication.write(base, changes, evidence).await?;
+        let checked = self.publication.check(written).await?;
+        self.sign_and_publish(checked, |pointer| self.key.sign_pointer(pointer)).await
+    }
+
+    async fn sign_and_publish(
+        &self,
+        checked: Checked,
+        sign: impl FnOnce(&Pointer) -> Vec<u8>,
+    ) -> Result<Published, PublishError> {
+        let unsigned = self.publication.draft(checked, ACT)?;
+        let envelope = sign(unsigned.pointer());
+        self.publication.publish(unsigned, &envelope).await
+    }
+
+    async fn changes(&self, base: &Base, image: &Image) -> Result<Changes, PublishError> {
         let name: RepositoryName = image.repository.parse().unwrap();
         let before = self.publication.repository(base, &name).await?;
         let mut repository = before.unwrap_or_else(|| Repository::empty(name));
@@ -132,9 +149,7 @@ impl World {
     }
 }
 
-fn act(sign: Signer<'_>) -> Act<'_> {
-    Act { now: Timestamp::UNIX_EPOCH, expires: Timestamp::MAX, reason: "test", sign }
-}
+const ACT: Act<'_> = Act { now: Timestamp::UNIX_EPOCH, expires: Timestamp::MAX, reason: "test" };
 
 struct Image {
     repository: &'static str,
@@ -240,11 +255,8 @@ async fn a_moved_tag_keeps_the_old_digests_answerable_for_a_while() {
         let name: RepositoryName = "a".parse().unwrap();
         let mut repository = Repository::empty(name);
         image("a", "latest", seed).add_to(&mut repository);
-        let sign = |pointer: &Pointer| world.key.sign_pointer(pointer);
         let changes = Changes { put: vec![repository], remove: vec![] };
-        let evidence = Evidence::default();
-        let released = world.publication.release(base, changes, evidence, &act(&sign)).await;
-        released.unwrap();
+        world.publish(base, changes, Evidence::default()).await.unwrap();
     }
     // Pointers 8, 7, 6: image 4 alone, 4 with 3, 3 alone.
     let loaded = world.load(None).await;
@@ -292,7 +304,7 @@ async fn of_two_publishers_the_slower_one_starts_again() {
 
     world.release(&one).await.unwrap();
     let sign = |pointer: &Pointer| world.key.sign_pointer(pointer);
-    let lost = world.publication.publish(checked, &act(&sign)).await.unwrap_err();
+    let lost = world.sign_and_publish(checked, sign).await.unwrap_err();
     assert!(matches!(lost, PublishError::Conflict { sequence: 1 }), "{lost:?}");
 
     world.release_with(&two, evidence).await.unwrap();
@@ -312,17 +324,16 @@ async fn a_signature_that_nobody_would_believe_is_not_published() {
     let other = |pointer: &Pointer| {
         world.key.sign_pointer(&Pointer { reason: "other".into(), ..pointer.clone() })
     };
-    let signers: [Signer<'_>; 2] = [&foreign, &other];
-    for sign in signers {
+    let draft = async || {
         let base = world.publication.base().await.unwrap();
         let changes = world.changes(&base, &one).await.unwrap();
-        let refused = world.publication.release(base, changes, evidence.clone(), &act(sign)).await;
-        let error = refused.unwrap_err();
-        assert!(
-            matches!(error, PublishError::NotBelieved(_) | PublishError::OtherPointer),
-            "{error:?}"
-        );
-    }
+        let written = world.publication.write(base, changes, evidence.clone()).await.unwrap();
+        world.publication.check(written).await.unwrap()
+    };
+    let error = world.sign_and_publish(draft().await, foreign).await.unwrap_err();
+    assert!(matches!(error, PublishError::NotBelieved(_)), "{error:?}");
+    let error = world.sign_and_publish(draft().await, other).await.unwrap_err();
+    assert!(matches!(error, PublishError::OtherPointer), "{error:?}");
     assert!(world.publication.base().await.unwrap().pointer().is_none());
 }
 
@@ -343,19 +354,18 @@ async fn a_mirror_is_used_for_what_it_holds_and_no_more() {
     let base = world.publication.base().await.unwrap();
     let mut changes = world.changes(&base, &two).await.unwrap();
     changes.put[0].tags[0].name = "v2".parse().unwrap();
-    let sign = |pointer: &Pointer| world.key.sign_pointer(pointer);
-    let published = world.publication.release(base, changes, evidence, &act(&sign)).await.unwrap();
+    let published = world.publish(base, changes, evidence).await.unwrap();
     assert_eq!(published.mirrors[0].1, MirrorState::Complete);
     let loaded = world.load(Some(&loaded)).await;
     assert_eq!(loaded.catalog.object(&two.layer_digest()).unwrap().copies, copies(&[0, 1]));
 
     // A new, empty mirror does not hold what was there before, and does not say so.
     let empty = Bucket::open(&Url::parse("memory:///").unwrap(), BucketLayout::Blobs).unwrap();
-    let mut publication = world.publication.clone();
-    publication.mirrors[0].bucket = empty.clone();
-    let base = publication.base().await.unwrap();
+    let mut world = world;
+    world.publication.mirrors[0].bucket = empty.clone();
+    let base = world.publication.base().await.unwrap();
     let changes = Changes { put: vec![], remove: vec!["b".parse().unwrap()] };
-    let published = publication.release(base, changes, Evidence::default(), &act(&sign)).await;
+    let published = world.publish(base, changes, Evidence::default()).await;
     assert!(matches!(published.unwrap().mirrors[0].1, MirrorState::Behind(_)));
     assert_eq!(empty.get_holding().await.unwrap(), None);
     assert!(world.load(Some(&loaded)).await.catalog.repository("b").unwrap().tag("v1").is_none());

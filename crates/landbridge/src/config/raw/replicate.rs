@@ -10,10 +10,10 @@ use crate::config::scalar::{FilePath, Name, Period, RepositoryPath};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Replicate {
-    /// The private key that signs, a PEM file. Its public half is one of the `keys` of the
-    /// origin's `store`.
+    /// Who signs what is published, as many different ones as the `threshold` of the origin's
+    /// `store` wants. The public half of each is one of its `keys`.
     #[schemars(required)]
-    pub(crate) key: Option<FilePath>,
+    pub(crate) signers: Option<Vec<Signer>>,
     /// One of the `origins`, with a `registry` that is read and a `store` in which is published.
     /// Without it, the only one that has both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +33,32 @@ pub(crate) struct Replicate {
     #[schemars(range(min = 1, max = 256))]
     #[serde(default = "Replicate::parallel")]
     pub(crate) parallel: u16,
+}
+
+/// Who signs: exactly one of `key_file`, `key_variable` and `command`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Signer {
+    /// A file with a private key of Ed25519 or ECDSA P-256: PEM, PKCS#8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key_file: Option<FilePath>,
+    /// A variable that holds such a PEM text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key_variable: Option<String>,
+    /// A program and its arguments, which no shell reads, for keys in a key management service. It
+    /// gets the bytes to sign on standard input (DSSE's pre-authentication encoding, not a hash)
+    /// and prints the signature: as it is, in DER, or either in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<Vec<String>>,
+    /// How long the command may take.
+    #[serde(default = "Signer::timeout")]
+    pub(crate) timeout: Period,
+}
+
+impl Signer {
+    pub(crate) const fn timeout() -> Period {
+        Period::seconds(30)
+    }
 }
 
 impl Replicate {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use landbridge_core::RepositoryName;
 use landbridge_front::settings::{self as front, Face, OriginKind};
+use landbridge_sign::KeyCommand;
 use url::Url;
 
 use super::Validator;
 use crate::config::path::Path;
-use crate::config::raw::replicate::Replicate;
-use crate::replication::{ReplicationSettings, Target};
+use crate::config::raw::replicate::{Replicate, Signer};
+use crate::replication::{KeySource, ReplicationSettings, Target};
 
 impl Validator<'_> {
     pub(super) fn replicate(
@@ -18,17 +19,27 @@ impl Validator<'_> {
         front: &front::Settings,
     ) -> Option<ReplicationSettings> {
         let at = Path::dotted("replicate");
-        let key = self.existing_file(raw.key.as_ref()?, &at.field("key"));
         if raw.repositories.is_some() && raw.promotions.is_some() {
             let message = "says the same as `repositories` in another way: take one of them away";
             self.report(&at.field("promotions"), message);
         }
+        let signers = self.signers(raw, &at);
         let origin = self.published_origin(raw, front, &at)?;
         let OriginKind::Store { url, layout, catalog, keys, registry: Some(registry), .. } =
             &origin.kind
         else {
             return None;
         };
+        let wanted = keys.threshold();
+        if let Some(signers) = &signers
+            && (1..wanted).contains(&signers.len())
+        {
+            let message = format!(
+                "are {} of the {wanted} that `threshold` of the origin's `store` wants",
+                signers.len()
+            );
+            self.report(&at.field("signers"), message);
+        }
         let expires = self.at_least(raw.expires, Duration::from_hours(1), &at.field("expires"));
         Some(ReplicationSettings {
             registry: registry.clone(),
@@ -37,7 +48,7 @@ impl Validator<'_> {
                 names.iter().filter_map(|name| RepositoryName::parse(name.as_str()).ok()).collect()
             }),
             promotions: raw.promotions.as_ref().map(|path| self.resolve(path)),
-            key,
+            signers: signers?,
             catalog: catalog.clone(),
             keys: keys.clone(),
             authority: Target {
@@ -54,6 +65,36 @@ impl Validator<'_> {
 }
 
 impl Validator<'_> {
+    /// Who signs. Keys are not looked for here: a front, which reads the file too, has none.
+    fn signers(&mut self, raw: &Replicate, at: &Path) -> Option<Vec<KeySource>> {
+        let at = at.field("signers");
+        let listed = raw.signers.as_ref()?;
+        if listed.is_empty() {
+            self.report(&at, "is empty: who signs what is published?");
+        }
+        let mut signers = Vec::new();
+        for (index, signer) in listed.iter().enumerate() {
+            signers.extend(self.signer(signer, &at.item(index)));
+        }
+        Some(signers)
+    }
+
+    fn signer(&mut self, raw: &Signer, at: &Path) -> Option<KeySource> {
+        self.exactly_one(at, &["key_file", "key_variable", "command"]);
+        if let Some(file) = &raw.key_file {
+            return Some(KeySource::File(self.resolve(file)));
+        }
+        if let Some(variable) = &raw.key_variable {
+            return Some(KeySource::Variable(variable.clone()));
+        }
+        let limit = self.at_least(raw.timeout, Duration::from_millis(100), &at.field("timeout"));
+        let command = KeyCommand::new(raw.command.as_ref()?, limit);
+        if command.is_none() {
+            self.report(&at.field("command"), "is empty: name the program first");
+        }
+        command.map(KeySource::Command)
+    }
+
     /// The origin that is read and published.
     fn published_origin<'f>(
         &mut self,

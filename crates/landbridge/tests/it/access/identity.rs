@@ -23,7 +23,7 @@ struct Ci {
 impl Ci {
     fn start() -> Result<Self> {
         let key = LocalKey::generate()?;
-        let public = URL_SAFE_NO_PAD.encode(key.public().to_bytes());
+        let public = URL_SAFE_NO_PAD.encode(key.public_bytes());
         let keys = json!({"keys": [{
             "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": key.public().id(), "x": public,
         }]});
