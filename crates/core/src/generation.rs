@@ -3,11 +3,15 @@
 //! A [`Root`] lists repositories with the digest of each one's [`Repository`] document. Both are
 //! canonical: keys and lists sorted, integers only, one encoder. So equal content has equal
 //! digests, publishing again costs only what changed, and two generations are compared by their
-//! roots. There is no time, sequence or signature in them; those are the pointer's.
+//! roots. There is no time, sequence or signature in them; those are the pointer's. A repository
+//! above 1 MiB is stored in [`Parts`].
 //!
 //! Invariant: a document that was decoded encodes to the same bytes.
 
+mod parts;
+
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,11 +20,13 @@ use crate::digest::Digest;
 use crate::media_type::is_media_type;
 use crate::reference::{RepositoryName, Tag};
 
+pub use parts::{MAX_PART_BYTES, PartEntry, Parts};
+
 const ROOT_TYPE: &str = "landbridge.generation.v1";
 const REPOSITORY_TYPE: &str = "landbridge.repository.v1";
 
 /// The largest document that is read, in bytes.
-pub const MAX_DOCUMENT_BYTES: usize = 256 << 20;
+pub const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 
 /// The root of a generation. Its digest names the generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +46,7 @@ pub struct RepositoryEntry {
     pub digest: Digest,
     /// The repository.
     pub name: RepositoryName,
-    /// Size of the document in bytes.
+    /// Size in bytes of the document, with its parts if it has any.
     pub size: u64,
 }
 
@@ -148,6 +154,17 @@ pub trait Document: Sized {
 
     /// Reads a document, and refuses any bytes that [`Document::encode`] would not have written.
     fn decode(bytes: &[u8]) -> Result<Self, DocumentError>;
+
+    /// What is stored of it, made one at a time: parts, if it is so large that it has any, and
+    /// last the document that names them, whose digest names the whole.
+    fn documents(&self) -> impl Iterator<Item = Vec<u8>> + Send {
+        std::iter::once(self.encode())
+    }
+
+    /// Puts parts together again.
+    fn join(_parts: Vec<Self>) -> Result<Self, DocumentError> {
+        Err(DocumentError::NotCanonical("a document of this type has no parts"))
+    }
 }
 
 impl Root {
@@ -186,6 +203,17 @@ impl Repository {
         self.tags.sort_by(|a, b| a.name.cmp(&b.name));
         self.tags.dedup_by(|a, b| a.name == b.name);
         self
+    }
+
+    /// How a root lists it.
+    pub fn entry(&self) -> RepositoryEntry {
+        let mut entry =
+            RepositoryEntry { digest: Digest::sha256_of(b""), name: self.name.clone(), size: 0 };
+        for document in self.documents() {
+            entry.size += document.len() as u64;
+            entry.digest = Digest::sha256_of(&document);
+        }
+        entry
     }
 
     /// Everything that it lists, manifests first, each with its size in bytes.
@@ -266,6 +294,14 @@ impl Document for Repository {
         repository.check()?;
         canonical(repository, bytes)
     }
+
+    fn documents(&self) -> impl Iterator<Item = Vec<u8>> + Send {
+        parts::documents(self)
+    }
+
+    fn join(parts: Vec<Self>) -> Result<Self, DocumentError> {
+        parts::join(parts)
+    }
 }
 
 fn encode(document: &impl Serialize) -> Vec<u8> {
@@ -287,11 +323,46 @@ fn expect_type(found: &str, expected: &'static str) -> Result<(), DocumentError>
     Err(DocumentError::WrongType { found: found.chars().take(80).collect(), expected })
 }
 
-fn canonical<T: Document>(document: T, bytes: &[u8]) -> Result<T, DocumentError> {
-    if document.encode() == bytes {
-        Ok(document)
-    } else {
-        Err(DocumentError::NotCanonical("encoding it again gives other bytes"))
+fn canonical<T: Serialize>(document: T, bytes: &[u8]) -> Result<T, DocumentError> {
+    let mut rest = Comparing(bytes);
+    match serde_json::to_writer(&mut rest, &document) {
+        Ok(()) if rest.0.is_empty() => Ok(document),
+        Ok(()) | Err(_) => Err(DocumentError::NotCanonical("encoding it again gives other bytes")),
+    }
+}
+
+/// How many bytes an entry takes in a document.
+fn encoded_len(entry: &impl Serialize) -> usize {
+    let mut counted = Counting(0);
+    // As in `encode`: it cannot fail.
+    let _ = serde_json::to_writer(&mut counted, entry);
+    counted.0
+}
+
+/// Takes only the bytes that it holds.
+struct Comparing<'a>(&'a [u8]);
+
+impl io::Write for Comparing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Counting(usize);
+
+impl io::Write for Counting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
