@@ -49,7 +49,7 @@ impl Press {
         let key = LocalKey::open_or_create(&key_file)?;
         let mirrors = data
             .mirrors()
-            .map(|(name, path)| Ok(Mirror { name, bucket: open_bucket(&path)? }))
+            .map(|(name, path)| Ok(Mirror { provider: None, bucket: open_bucket(&path)?, name }))
             .collect::<anyhow::Result<_>>()?;
         let publication = Publication {
             authority: open_bucket(&data.origin())?,
@@ -165,7 +165,13 @@ pub(crate) fn publication(settings: &ReplicationSettings) -> anyhow::Result<Publ
     let mirrors = settings
         .mirrors
         .iter()
-        .map(|mirror| Ok(Mirror { name: mirror.name.clone(), bucket: open(mirror)? }))
+        .map(|mirror| {
+            Ok(Mirror {
+                name: mirror.name.clone(),
+                provider: mirror.provider.clone(),
+                bucket: open(mirror)?,
+            })
+        })
         .collect::<anyhow::Result<_>>()?;
     Ok(Publication {
         authority: open(&settings.authority)?,

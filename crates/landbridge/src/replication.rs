@@ -76,6 +76,8 @@ impl KeySource {
 pub(crate) struct Target {
     /// Its name in reports.
     pub(crate) name: String,
+    /// The provider where it is, if that is known.
+    pub(crate) provider: Option<String>,
     /// Where it is.
     pub(crate) url: Url,
     /// How objects are named in it.

@@ -35,10 +35,6 @@ pub(crate) async fn mend_holding(
                 mirror.name, plan.generation
             )));
         }
-        for repository in &plan.repositories {
-            mirror.bucket.put_document(repository).await?;
-        }
-        mirror.bucket.put_document(&plan.root).await?;
         holding.generations.push(plan.generation);
         lacks.extend(plan.repositories.iter().flat_map(listed));
     }

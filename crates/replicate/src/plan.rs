@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use landbridge_core::Digest;
-use landbridge_core::generation::{Document as _, Repository, RepositoryEntry, Root, TagEntry};
+use landbridge_core::generation::{Document as _, Repository, Root, TagEntry};
 use landbridge_core::reference::{RepositoryName, Tag};
 use landbridge_core::topology::{CopyId, CopySet};
 
@@ -243,15 +243,7 @@ fn add_content(repository: &mut Repository, content: &Content, closure: &BTreeSe
 }
 
 fn new_root(current: &Root, repositories: &[Repository]) -> Root {
-    let entry = |repository: &Repository| {
-        let bytes = repository.encode();
-        RepositoryEntry {
-            digest: Digest::sha256_of(&bytes),
-            name: repository.name.clone(),
-            size: bytes.len() as u64,
-        }
-    };
-    let mut entries: Vec<_> = repositories.iter().map(entry).collect();
+    let mut entries: Vec<_> = repositories.iter().map(Repository::entry).collect();
     let is_new = |name: &RepositoryName| repositories.iter().any(|new| new.name == *name);
     entries.extend(current.repositories.iter().filter(|old| !is_new(&old.name)).cloned());
     Root::new(entries)

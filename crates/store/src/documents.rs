@@ -1,6 +1,5 @@
-//! Documents, pointers and holdings in a bucket.
+//! Pointers and holdings in a bucket.
 //!
-//! - `generations/<algorithm>/<hex>`: canonical documents, which never change.
 //! - `pointers/<sequence, 20 digits>`: envelopes. In the authority they are only ever created,
 //!   which is what makes publication atomic; mirrors get copies.
 //! - `holding.json`: a mirror's own note, replaced as a whole.
@@ -8,14 +7,12 @@
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use landbridge_core::Digest;
-use landbridge_core::generation::{Document, MAX_DOCUMENT_BYTES};
 use landbridge_core::holding::{Holding, MAX_HOLDING_BYTES};
 use landbridge_core::pointer::{Keys, MAX_ENVELOPE_BYTES, Pointer, Verified};
 use object_store::{GetOptions, PutMode, PutOptions, PutPayload};
 
 use crate::bucket::Bucket;
 use crate::error::StoreError;
-use crate::write::IMMUTABLE;
 
 /// Where a holding lies, in a bucket and below a public face.
 pub(crate) const HOLDING_KEY: &str = "holding.json";
@@ -60,25 +57,6 @@ pub enum HoldingRead {
 }
 
 impl Bucket {
-    /// Writes a document of a generation and returns its digest. Writing it again does no harm.
-    pub async fn put_document(&self, document: &impl Document) -> Result<Digest, StoreError> {
-        let bytes = document.encode();
-        let digest = Digest::sha256_of(&bytes);
-        let options =
-            PutOptions { attributes: self.attributes(JSON, IMMUTABLE), ..PutOptions::default() };
-        self.put_bytes(&document_key(&digest), bytes, options).await?;
-        Ok(digest)
-    }
-
-    /// Reads a document, verified by its digest and its canonical form, of at most
-    /// [`MAX_DOCUMENT_BYTES`].
-    pub async fn get_document<D: Document>(&self, digest: &Digest) -> Result<D, StoreError> {
-        let key = document_key(digest);
-        let bytes = self.get_bytes(&key, MAX_DOCUMENT_BYTES as u64).await?;
-        self.check_digest(&key, digest, &bytes)?;
-        D::decode(&bytes).map_err(|error| self.malformed(&key, error))
-    }
-
     /// Publishes a pointer: creates it if, and only if, its sequence is free. Of any number of
     /// writers one wins; the others get [`StoreError::Taken`]. Repeating the same bytes succeeds.
     pub async fn create_pointer(&self, sequence: u64, envelope: &[u8]) -> Result<(), StoreError> {
@@ -273,7 +251,7 @@ impl Bucket {
         self.put_bytes(key, bytes.to_vec(), options).await
     }
 
-    async fn put_bytes(
+    pub(crate) async fn put_bytes(
         &self,
         key: &str,
         bytes: Vec<u8>,
@@ -283,10 +261,6 @@ impl Bucket {
         let written = self.store().put_opts(&self.path(key)?, payload, options).await;
         written.map(drop).map_err(|error| self.failed(key, error))
     }
-}
-
-pub(crate) fn document_key(digest: &Digest) -> String {
-    format!("generations/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
 fn pointer_key(sequence: u64) -> String {

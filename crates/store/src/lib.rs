@@ -16,6 +16,7 @@ mod evidence;
 mod face;
 mod facts;
 mod file;
+mod generations;
 mod holders;
 mod layout;
 mod leases;

@@ -17,6 +17,8 @@ use crate::publish::Mirror;
 
 /// A holding names this many of the latest generations.
 const MOST_GENERATIONS: usize = 64;
+/// So many mirrors keep the documents of generations beside the authority.
+const MIRRORS_WITH_DOCUMENTS: usize = 2;
 /// A mirror that lacks more than this does not hold a generation in any useful sense.
 const MOST_LACKS: usize = 10_000;
 
@@ -36,6 +38,8 @@ pub enum MirrorState {
 #[derive(Debug)]
 pub(crate) struct MirrorWork {
     mirror: Mirror,
+    /// Whether it keeps the documents of generations, for when the authority is out of reach.
+    keeps_documents: bool,
     /// Why it is left out, if it is.
     failed: Option<String>,
     /// Whether it holds the base's generation.
@@ -47,10 +51,31 @@ pub(crate) struct MirrorWork {
     lacked: BTreeSet<Digest>,
 }
 
+/// All mirrors at the beginning of a release.
+pub(crate) fn begin(mirrors: &[Mirror]) -> Vec<MirrorWork> {
+    let keepers = keepers_of_documents(mirrors);
+    let begin = |(at, mirror)| MirrorWork::new(mirror, keepers.contains(&at));
+    mirrors.iter().enumerate().map(begin).collect()
+}
+
+/// The mirrors that keep documents: the first ones, of different providers if there are such. They
+/// are the same ones release after release, since what did not change is not written again.
+fn keepers_of_documents(mirrors: &[Mirror]) -> Vec<usize> {
+    let is_first = |at: usize| {
+        let provider = mirrors.get(at).and_then(|mirror| mirror.provider.as_ref());
+        provider.is_none_or(|_| mirrors.iter().take(at).all(|m| m.provider.as_ref() != provider))
+    };
+    let (mut kept, others): (Vec<_>, Vec<_>) = (0..mirrors.len()).partition(|at| is_first(*at));
+    kept.extend(others);
+    kept.truncate(MIRRORS_WITH_DOCUMENTS);
+    kept
+}
+
 impl MirrorWork {
-    pub(crate) fn new(mirror: &Mirror) -> Self {
+    fn new(mirror: &Mirror, keeps_documents: bool) -> Self {
         Self {
             mirror: mirror.clone(),
+            keeps_documents,
             failed: None,
             has_base: false,
             missing: BTreeSet::new(),
@@ -68,8 +93,8 @@ fn working(mirrors: &mut [MirrorWork]) -> impl Iterator<Item = &mut MirrorWork> 
     mirrors.iter_mut().filter(|work| work.failed.is_none())
 }
 
-pub(crate) async fn put_document(mirrors: &mut [MirrorWork], document: &impl Document) {
-    for work in working(mirrors) {
+pub(crate) async fn put_document(mirrors: &mut [MirrorWork], document: &(impl Document + Sync)) {
+    for work in working(mirrors).filter(|work| work.keeps_documents) {
         if let Err(error) = work.mirror.bucket.put_document(document).await {
             work.fail(chain(&error));
         }
@@ -180,4 +205,31 @@ pub(crate) fn states(mirrors: Vec<MirrorWork>) -> Vec<(String, MirrorState)> {
         (work.mirror.name, state)
     };
     mirrors.into_iter().map(state).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::layout::BucketLayout;
+
+    use super::*;
+
+    #[test]
+    fn documents_go_to_two_providers_where_there_are_two() {
+        let kept = |providers: &[Option<&str>]| {
+            let url = "memory:///".parse().unwrap();
+            let bucket = Bucket::open(&url, BucketLayout::Blobs).unwrap();
+            let mirror = |provider: Option<&str>| Mirror {
+                name: "m".to_owned(),
+                provider: provider.map(str::to_owned),
+                bucket: bucket.clone(),
+            };
+            keepers_of_documents(&providers.iter().copied().map(mirror).collect::<Vec<_>>())
+        };
+        let (aws, gcp) = (Some("aws"), Some("gcp"));
+        assert_eq!(kept(&[]), [0_usize; 0]);
+        assert_eq!(kept(&[aws]), [0]);
+        assert_eq!(kept(&[aws, aws, aws]), [0, 1]);
+        assert_eq!(kept(&[aws, aws, gcp]), [0, 2]);
+        assert_eq!(kept(&[None, None, gcp]), [0, 1]);
+    }
 }

@@ -43,6 +43,8 @@ pub struct Publication {
 pub struct Mirror {
     /// Its name in reports.
     pub name: String,
+    /// The provider where it is, if that is known.
+    pub provider: Option<String>,
     /// Its bucket.
     pub bucket: Bucket,
 }
@@ -237,7 +239,7 @@ impl Publication {
         changes: Changes,
         evidence: Evidence,
     ) -> Result<Written, PublishError> {
-        let mut mirrors: Vec<_> = self.mirrors.iter().map(MirrorWork::new).collect();
+        let mut mirrors = mirrors::begin(&self.mirrors);
         let kept = |entry: &&RepositoryEntry| {
             !changes.remove.contains(&entry.name)
                 && !changes.put.iter().any(|put| put.name == entry.name)
@@ -245,10 +247,9 @@ impl Publication {
         let mut entries: Vec<_> = base.root.repositories.iter().filter(kept).cloned().collect();
         for repository in changes.put {
             let repository = repository.sorted();
-            let digest = self.authority.put_document(&repository).await?;
+            self.authority.put_document(&repository).await?;
             mirrors::put_document(&mut mirrors, &repository).await;
-            let size = landbridge_core::generation::Document::encode(&repository).len() as u64;
-            entries.push(RepositoryEntry { digest, name: repository.name, size });
+            entries.push(repository.entry());
         }
         let root = Root::new(entries);
         let generation = self.authority.put_document(&root).await?;

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use futures::TryStreamExt as _;
 use landbridge_core::Digest;
 use landbridge_core::digest::Algorithm;
-use landbridge_core::generation::{Document as _, MAX_DOCUMENT_BYTES, Repository, Root};
+use landbridge_core::generation::MAX_DOCUMENT_BYTES;
 
 use crate::bucket::Bucket;
-use crate::documents::document_key;
 use crate::error::StoreError;
+use crate::generations::{AnyDocument, ENDING, any_document, document_key};
 use crate::repositories::names;
 
 impl Bucket {
@@ -18,20 +18,19 @@ impl Bucket {
     ///
     /// A document that cannot be read is an error, since what it lists is not known.
     pub async fn published_objects(&self) -> Result<HashSet<Digest>, StoreError> {
-        let parse =
-            |name: &str| Digest::parse(&format!("{}:{name}", Algorithm::Sha256.name())).ok();
+        let parse = |name: &str| {
+            let hex = name.strip_suffix(ENDING)?;
+            Digest::parse(&format!("{}:{hex}", Algorithm::Sha256.name())).ok()
+        };
         let directory = format!("generations/{}", Algorithm::Sha256.name());
         let mut listed = names(self, &directory, None, parse);
         let mut published = HashSet::new();
         while let Some(document) = listed.try_next().await? {
-            let key = document_key(&document.item);
-            let bytes = self.get_bytes(&key, MAX_DOCUMENT_BYTES as u64).await?;
-            self.check_digest(&key, &document.item, &bytes)?;
-            if Root::decode(&bytes).is_ok() {
-                continue;
-            }
-            let repository =
-                Repository::decode(&bytes).map_err(|error| self.malformed(&key, error))?;
+            let bytes = self.get_document_bytes(&document.item, MAX_DOCUMENT_BYTES as u64).await?;
+            let read = any_document(&bytes)
+                .map_err(|error| self.malformed(&document_key(&document.item), error))?;
+            // A part of a repository is a repository.
+            let AnyDocument::Repository(repository) = read else { continue };
             published.extend(repository.manifests.iter().map(|entry| entry.digest));
             published.extend(repository.objects.iter().map(|entry| entry.digest));
         }

@@ -6,7 +6,7 @@ use landbridge_core::generation::{Repository, Root};
 
 use crate::bucket::Bucket;
 use crate::evidence::Evidence;
-use crate::mirrors::{self, MirrorWork};
+use crate::mirrors;
 use crate::publish::{Base, Checked, Publication, PublishError};
 
 /// Questions for sizes that are under way at once.
@@ -22,7 +22,7 @@ impl Publication {
         generation: Digest,
     ) -> Result<Checked, PublishError> {
         let root: Root = self.authority.get_document(&generation).await?;
-        let mut mirrors: Vec<_> = self.mirrors.iter().map(MirrorWork::new).collect();
+        let mut mirrors = mirrors::begin(&self.mirrors);
         mirrors::read_holdings(&mut mirrors, &self.catalog, Some(&generation)).await;
         mirrors::rely_on_base(&mut mirrors);
         let nothing_new = Evidence::default();

@@ -17,9 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use landbridge_core::Digest;
 use landbridge_core::digest::Algorithm;
-use landbridge_core::generation::{
-    Document as _, ManifestEntry, ObjectEntry, Repository, RepositoryEntry, Root, TagEntry,
-};
+use landbridge_core::generation::{ManifestEntry, ObjectEntry, Repository, Root, TagEntry};
 use landbridge_core::holding::Holding;
 use landbridge_core::media_type::{OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST};
 use landbridge_core::pointer::Pointer;
@@ -179,9 +177,8 @@ fn repositories(
 async fn put_generation(origin: &Bucket, repositories: &[Repository]) -> anyhow::Result<Digest> {
     let mut entries = Vec::new();
     for repository in repositories {
-        let digest = origin.put_document(repository).await?;
-        let (name, size) = (repository.name.clone(), repository.encode().len() as u64);
-        entries.push(RepositoryEntry { digest, name, size });
+        origin.put_document(repository).await?;
+        entries.push(repository.entry());
     }
     Ok(origin.put_document(&Root::new(entries)).await?)
 }

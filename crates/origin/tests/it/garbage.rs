@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use landbridge_core::Digest;
-use landbridge_core::generation::{Document as _, ObjectEntry, Repository, RepositoryEntry, Root};
+use landbridge_core::generation::{ObjectEntry, Repository, Root};
 use landbridge_core::media_type::{OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST};
 use landbridge_origin::gc::{
     Collection, GcError, Report, Retention, collect, collect_until, prepare,
@@ -70,10 +70,8 @@ fn what_a_generation_lists_stays() {
         let mut repository = Repository::empty("a".parse().unwrap());
         repository.objects.push(object);
         served.runtime.block_on(async {
-            let digest = served.bucket.put_document(&repository).await.unwrap();
-            let size = repository.encode().len() as u64;
-            let entry = RepositoryEntry { digest, name: repository.name.clone(), size };
-            served.bucket.put_document(&Root::new(vec![entry])).await.unwrap();
+            served.bucket.put_document(&repository).await.unwrap();
+            served.bucket.put_document(&Root::new(vec![repository.entry()])).await.unwrap();
         });
         until(served, |report| report.deleted.objects > 0);
         assert_eq!(served.get(&format!("/v2/a/blobs/{published}")).status, 200);

@@ -204,7 +204,11 @@ async fn a_mirror_that_was_not_there_is_caught_up_from_the_authority() {
     let first = world.replicate(&registry).await.unwrap();
     let url = Url::from_directory_path(world.dir.path().join("late")).unwrap();
     let bucket = Bucket::open(&url, BucketLayout::Blobs).unwrap();
-    world.publication.mirrors.push(Mirror { name: "late".to_owned(), bucket: bucket.clone() });
+    world.publication.mirrors.push(Mirror {
+        name: "late".to_owned(),
+        provider: None,
+        bucket: bucket.clone(),
+    });
     // Its bytes are not asked for again.
     for layer in &release.images[0].layers {
         registry.delete("a", &format!("blobs/{}", layer.digest));

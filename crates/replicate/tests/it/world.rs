@@ -37,7 +37,7 @@ impl World {
         let aws = bucket("aws", BucketLayout::ContainersImages);
         let publication = Publication {
             authority: bucket("origin", BucketLayout::Blobs),
-            mirrors: vec![Mirror { name: "aws".to_owned(), bucket: aws }],
+            mirrors: vec![Mirror { name: "aws".to_owned(), provider: None, bucket: aws }],
             catalog: "test".to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1).unwrap(),
         };

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use landbridge_core::Digest;
 use landbridge_core::digest::Algorithm;
-use landbridge_core::generation::{Repository, RepositoryEntry, Root};
+use landbridge_core::generation::{ObjectEntry, Repository, RepositoryEntry, Root};
 use landbridge_core::holding::Holding;
 use landbridge_core::pointer::{Keys, Pointer};
 use landbridge_sign::LocalKey;
@@ -282,6 +282,17 @@ async fn documents(bucket: &Bucket) {
     let digest = bucket.put_document(&root).await.unwrap();
     assert_eq!(bucket.get_document::<Root>(&digest).await.unwrap(), root);
     let other = bucket.get_document::<Repository>(&digest).await.unwrap_err();
+    assert!(matches!(other, StoreError::Malformed { .. }), "{other:?}");
+    let mut large = Repository::empty("a/large".parse().unwrap());
+    for number in 0..20_000_u32 {
+        let digest = Digest::sha256_of(&number.to_le_bytes());
+        large.objects.push(ObjectEntry { digest, media_type: TYPE.into(), size: 1 });
+    }
+    let large = large.sorted();
+    let digest = bucket.put_document(&large).await.unwrap();
+    assert_eq!(digest, large.entry().digest);
+    assert_eq!(bucket.get_document::<Repository>(&digest).await.unwrap(), large);
+    let other = bucket.get_document::<Root>(&digest).await.unwrap_err();
     assert!(matches!(other, StoreError::Malformed { .. }), "{other:?}");
 }
 

@@ -62,7 +62,7 @@ impl World {
         let keys = Keys::new(vec![key.public().clone()], 1).unwrap();
         let publication = Publication {
             authority: authority.clone(),
-            mirrors: vec![Mirror { name: "mirror".into(), bucket: mirror.clone() }],
+            mirrors: vec![Mirror { name: "mirror".into(), provider: None, bucket: mirror.clone() }],
             catalog: "demo".into(),
             keys: keys.clone(),
         };

@@ -53,6 +53,7 @@ impl Validator<'_> {
             keys: keys.clone(),
             authority: Target {
                 name: origin.name.clone(),
+                provider: front.copies.get(origin.copy).and_then(|copy| copy.provider.clone()),
                 url: url.clone(),
                 layout: *layout,
                 public: front.copies.get(origin.copy).and_then(|copy| public(&copy.face)),
@@ -142,7 +143,8 @@ fn mirror(copy: &front::CopySettings) -> Option<Target> {
         Face::Registry { .. } | Face::Streamed => return None,
     };
     let (name, url) = (copy.name.clone(), copy.store.clone()?);
-    Some(Target { name, url, layout, public: public(&copy.face) })
+    let provider = copy.provider.clone();
+    Some(Target { name, provider, url, layout, public: public(&copy.face) })
 }
 
 /// The address at which clients reach a bucket.
