@@ -12,6 +12,7 @@ use landbridge_core::topology::CopyId;
 use landbridge_store::Bucket;
 use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -55,7 +56,8 @@ pub enum GatherError {
 
 /// Something new.
 enum News {
-    Catalog(usize, Arc<Loaded>),
+    /// Of an origin, found by its poll of this number.
+    Catalog(usize, Arc<Loaded>, u64),
     Ranges(usize, Ranges),
 }
 
@@ -110,9 +112,15 @@ impl Gathered {
             let OriginKind::Store { poll, .. } = self.settings.origins[origin].kind else {
                 continue;
             };
-            let name = self.settings.origins[origin].name.clone();
+            let watched = Watched {
+                origin,
+                name: self.settings.origins[origin].name.clone(),
+                reader,
+                every: poll,
+                running: Arc::clone(&self.running),
+            };
             let current = self.catalogs[origin].clone();
-            watchers.spawn(watch_catalog(origin, name, reader, poll, current, news.clone()));
+            watchers.spawn(watch_catalog(watched, current, news.clone()));
         }
         for (at, source) in std::mem::take(&mut self.sources).into_iter().enumerate() {
             let current = self.ranges[at].clone();
@@ -133,16 +141,25 @@ impl Gathered {
                 () = stop.cancelled() => None,
             };
             let Some(news) = news else { break };
-            match news {
-                News::Catalog(origin, loaded) => self.catalogs[origin] = Some(loaded),
-                News::Ranges(at, ranges) => self.ranges[at] = Some(ranges),
-            }
+            let polled = match news {
+                News::Catalog(origin, loaded, poll) => {
+                    self.catalogs[origin] = Some(loaded);
+                    Some((origin, poll))
+                }
+                News::Ranges(at, ranges) => {
+                    self.ranges[at] = Some(ranges);
+                    None
+                }
+            };
             // Compiling takes milliseconds; the threads that answer have their own loops.
             match self.world() {
                 Ok(world) => shared.world.store(Arc::new(world)),
                 Err(error) => {
                     error!(error = chain(&error), "what is new cannot be used; the old stays");
                 }
+            }
+            if let Some((origin, poll)) = polled {
+                self.running.newer[origin].end(poll);
             }
             self.tell(&shared.metrics);
         }
@@ -193,18 +210,28 @@ async fn first_poll(reader: &CatalogReader, name: &str) -> Option<Arc<Loaded>> {
     }
 }
 
-async fn watch_catalog(
+/// An origin whose releases are followed.
+struct Watched {
     origin: usize,
     name: String,
     reader: CatalogReader,
     every: Duration,
+    running: Arc<Running>,
+}
+
+async fn watch_catalog(
+    watched: Watched,
     mut current: Option<Arc<Loaded>>,
     news: mpsc::Sender<News>,
 ) {
+    let Watched { origin, name, reader, every, running } = watched;
+    let newer = &running.newer[origin];
     let mut is_failing = false;
     let mut told = Vec::new();
+    let mut last = Instant::now();
     loop {
-        tokio::time::sleep(every).await;
+        let poll = newer.due(every, last).await;
+        last = Instant::now();
         match reader.poll(current.as_deref()).await {
             Ok(Poll::Unchanged(notes)) => {
                 is_failing = false;
@@ -219,9 +246,11 @@ async fn watch_catalog(
                 let loaded = Arc::new(*loaded);
                 // Not held here as well: the old catalog must be free to go while the new one comes.
                 current = Some(Arc::clone(&loaded));
-                if news.send(News::Catalog(origin, loaded)).await.is_err() {
+                if news.send(News::Catalog(origin, loaded, poll)).await.is_err() {
                     return;
                 }
+                // The keeper says when it is in force.
+                continue;
             }
             Err(error) if is_failing => {
                 tracing::debug!(origin = name, %error, "the origin still cannot be read");
@@ -235,6 +264,7 @@ async fn watch_catalog(
                 );
             }
         }
+        newer.end(poll);
     }
 }
 

@@ -19,6 +19,7 @@ mod lists;
 mod live;
 mod manifests;
 mod metrics;
+mod newer;
 mod pull;
 mod ranges;
 mod reader;

@@ -252,8 +252,11 @@ impl World {
                 Ok(None)
             }
             _ => match self.published_now(asked, site, catalog, request, working) {
-                // What no generation knows may be in the origin's registry already.
-                Err(_) if site.live_copy.is_some() => Ok(None),
+                // What no generation knows may be in the origin's registry already, or in a newer
+                // one.
+                Err(_) if site.live_copy.is_some() || self.newer(site, request).is_some() => {
+                    Ok(None)
+                }
                 answer => answer,
             },
         }

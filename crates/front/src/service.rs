@@ -12,13 +12,17 @@ use std::time::Instant;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
+use landbridge_core::Digest;
+use landbridge_core::oci_error::OciError;
 
 use crate::answer::Answer;
 use crate::body::Body;
 use crate::fetch;
+use crate::newer::Newer;
 use crate::pull::{Asked, Head};
 use crate::shared::Shared;
 use crate::timed_io::Heads;
+use crate::world::World;
 
 /// Answers the requests of one connection.
 #[derive(Debug, Clone)]
@@ -75,11 +79,10 @@ impl Service<Request<Incoming>> for PullService {
 }
 
 impl PullService {
-    /// Takes the same steps again, with something fetched in between. The world is the one of this
-    /// moment, and stays.
+    /// Takes the same steps again, with something fetched in between: with the world of this moment,
+    /// or the next one if this one does not know what the client knows.
     async fn answer_later(self, request: Request<Incoming>) -> Response<Body> {
         let (parts, _unread) = request.into_parts();
-        let world = self.shared.world();
         let head = Head {
             peer: self.peer,
             method: &parts.method,
@@ -87,15 +90,47 @@ impl PullService {
             uri: &parts.uri,
             headers: &parts.headers,
         };
+        let world = self.shared.world();
         let asked = Asked::new(&world.snapshot, head);
-        let answer = match fetch::answer(&world, &asked).await {
-            Ok(answer) if head.is_head() => answer.without_body(),
+        let found = fetch::answer(&world, &asked).await;
+        let Some((newer, digest)) = missing(&world, &asked, &found) else {
+            return self.finish(&world, &asked, found);
+        };
+        newer.look(world.snapshot.settings.caches.fetch_timeout).await;
+        let world = self.shared.world();
+        let asked = Asked::new(&world.snapshot, head);
+        let found = fetch::answer(&world, &asked).await;
+        if missing(&world, &asked, &found).is_some() {
+            newer.forget(digest);
+        }
+        self.finish(&world, &asked, found)
+    }
+
+    fn finish(
+        &self,
+        world: &World,
+        asked: &Asked<'_>,
+        found: Result<Answer, OciError>,
+    ) -> Response<Body> {
+        let answer = match found {
+            Ok(answer) if asked.head.is_head() => answer.without_body(),
             Ok(answer) => answer,
             Err(error) => Answer::error(&error),
         };
-        self.shared.record(&world, self.thread, &asked, &answer);
+        self.shared.record(world, self.thread, asked, &answer);
         answer.response
     }
+}
+
+/// Whom to ask for a newer release, if this one does not list what is asked for.
+fn missing<'a>(
+    world: &'a World,
+    asked: &Asked<'_>,
+    found: &Result<Answer, OciError>,
+) -> Option<(&'a Newer, Digest)> {
+    let is_missing = found.as_ref().is_err_and(|error| error.code.status() == 404);
+    let request = asked.request.as_ref().ok().filter(|_| is_missing)?;
+    world.newer(asked.site?, request)
 }
 
 fn head(peer: IpAddr, request: &Request<Incoming>) -> Head<'_> {

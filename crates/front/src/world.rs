@@ -8,21 +8,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landbridge_core::Digest;
+use landbridge_core::request::{ManifestReference, Request};
 use landbridge_core::topology::CopyId;
 use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
 use landbridge_store::{Bucket, BucketLayout, FaceError, FaceTimeouts, PublicFace};
+use tracing::{error, warn};
 use url::Url;
 
 use crate::health::Health;
 use crate::live::{LiveOrigin, LivePresence};
 use crate::manifests::ManifestCache;
 use crate::metrics::{CopyCounters, Metrics};
+use crate::newer::Newer;
 use crate::reader::{ReadError, Reader};
-use tracing::{error, warn};
-
 use crate::settings::{CacheSettings, Face, LiveRegistry, OriginKind, Settings};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Site, Snapshot};
 
 /// Requests that one registry gets from this front at once.
 const MAX_INFLIGHT: usize = 256;
@@ -43,6 +44,8 @@ pub(crate) struct Running {
     pub(crate) counters: Vec<CopyCounters>,
     /// By origin: of those that have a registry.
     pub(crate) live: Vec<Option<LiveOrigin>>,
+    /// By origin: looking for a newer release.
+    pub(crate) newer: Vec<Newer>,
     /// What the mirrors of live origins hold.
     pub(crate) presence: LivePresence,
     pub(crate) health: Arc<Health>,
@@ -109,6 +112,20 @@ pub enum OpenError {
     },
 }
 
+impl World {
+    /// What to ask for a newer release that may list a digest which this one does not; `None` if
+    /// there is nobody to ask, or it was asked lately.
+    pub(crate) fn newer(&self, site: &Site, request: &Request<'_>) -> Option<(&Newer, Digest)> {
+        let (Request::Blob { digest, .. }
+        | Request::Manifest { reference: ManifestReference::Digest(digest), .. }) = request
+        else {
+            return None;
+        };
+        let newer = self.running.newer.get(site.origin).filter(|_| !self.snapshot.is_live(site))?;
+        newer.may_list(digest).then_some((newer, *digest))
+    }
+}
+
 impl Running {
     /// Opens every copy and origin. Nothing is asked of them yet.
     pub(crate) fn open(settings: &Settings, metrics: &Metrics) -> Result<Self, OpenError> {
@@ -135,7 +152,9 @@ impl Running {
         let counters = settings.copies.iter().map(|copy| metrics.copy(&copy.name)).collect();
         let presence = LivePresence::new(&settings.caches, Arc::clone(&health));
         let manifests = ManifestCache::new(settings.caches.manifest_bytes);
-        Ok(Self { readers, counters, live, presence, health, manifests, suspects: Suspects::new() })
+        let newer = settings.origins.iter().map(|_| Newer::new()).collect();
+        let suspects = Suspects::new();
+        Ok(Self { readers, counters, live, newer, presence, health, manifests, suspects })
     }
 
     /// Tells a copy's health, and the operator, how a read went.

@@ -5,6 +5,7 @@
 
 mod access;
 mod answers;
+mod appears;
 mod audit;
 mod cli;
 mod client;
