@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{BYTES, Client};
+use crate::key;
 use crate::running::{Front, LIMIT, OwnOrigin, landbridge};
 
 /// What is pushed.
@@ -79,18 +80,18 @@ fn readers_between_two_fronts_never_miss_anything_while_releases_come_and_go() {
 struct World {
     dir: TempDir,
     origin: OwnOrigin,
+    signers: Value,
 }
 
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let key = landbridge_sign::LocalKey::open_or_create(&dir.path().join("key.pem")).unwrap();
-        fs::write(dir.path().join("key.pub"), key.public_pem()).unwrap();
+        let signers = key::make(dir.path());
         for name in MIRRORS.iter().chain(&["authority", "registry"]) {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let origin = OwnOrigin::over(&dir.path().join("registry")).unwrap();
-        let world = Self { dir, origin };
+        let world = Self { dir, origin, signers };
         for poll in ["1s", "10s"] {
             fs::write(world.file(poll), world.configuration(poll).to_string()).unwrap();
         }
@@ -117,7 +118,7 @@ impl World {
             ],
             "mirrors": MIRRORS.map(mirror),
             "sites": [{ "name": "main", "hosts": ["*"], "origin": "published", "default": copies }],
-            "replicate": { "key": "key.pem", "origin": "source" },
+            "replicate": { "signers": self.signers, "origin": "source" },
         })
     }
 

@@ -14,6 +14,7 @@ mod conformance;
 mod content;
 mod failures;
 mod hostile;
+mod key;
 mod layers;
 mod own;
 mod program;

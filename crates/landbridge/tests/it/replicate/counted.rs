@@ -14,6 +14,7 @@ use landbridge_testkit::image::{Blob, Image, Recipe, index};
 use landbridge_testkit::{Counted, Counter, DockerRegistry, S3, Skopeo, run};
 use serde_json::{Value, json};
 
+use crate::key;
 use crate::running::{LIMIT, landbridge};
 
 const DESTINATIONS: [usize; 2] = [1, 5];
@@ -163,8 +164,7 @@ fn add_places(command: &mut Command, way: &str, from: &str, to: &str) {
 }
 
 fn configure(dir: &Path, registry: &str, buckets: &[&str]) {
-    let key = landbridge_sign::LocalKey::open_or_create(&dir.join("key.pem")).unwrap();
-    fs::write(dir.join("key.pub"), key.public_pem()).unwrap();
+    let signers = key::make(dir);
     fs::create_dir(dir.join("authority")).unwrap();
     let mirror = |name: &&str| {
         let bucket = json!({ "url": "http://127.0.0.1:1/", "store": format!("s3://{name}") });
@@ -181,7 +181,7 @@ fn configure(dir: &Path, registry: &str, buckets: &[&str]) {
         "sites": [{
             "name": "main", "hosts": ["*"], "origin": "project", "default": [{ "copy": "project" }],
         }],
-        "replicate": { "key": "key.pem" },
+        "replicate": { "signers": signers },
     });
     // JSON is YAML.
     fs::write(dir.join("landbridge.yaml"), config.to_string()).unwrap();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::project::{Project, fill};
+use crate::key;
 use crate::running::{Front, LIMIT, OwnOrigin, Records, landbridge};
 
 const REPOSITORIES: usize = 40;
@@ -66,8 +67,7 @@ impl World {
         let mirrors: Vec<Value> = buckets.chain(directories).collect();
         let default: Vec<_> =
             mirrors.iter().map(|mirror| json!({ "copy": mirror["name"] })).collect();
-        let key = landbridge_sign::LocalKey::open_or_create(&dir.path().join("key.pem")).unwrap();
-        fs::write(dir.path().join("key.pub"), key.public_pem()).unwrap();
+        let signers = key::make(dir.path());
         fs::create_dir(dir.path().join("authority")).unwrap();
         let config = json!({
             "records": { "directory": "records" },
@@ -78,7 +78,7 @@ impl World {
             }],
             "mirrors": mirrors,
             "sites": [{ "name": "main", "hosts": ["*"], "origin": "project", "default": default }],
-            "replicate": { "key": "key.pem" },
+            "replicate": { "signers": signers },
         });
         // JSON is YAML.
         fs::write(dir.path().join("landbridge.yaml"), config.to_string()).unwrap();
