@@ -34,7 +34,7 @@ pub struct LocalKey {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The file cannot be read or written.
-    #[error("signing key {} cannot be {doing}", path.display())]
+    #[error("signing key `{}` cannot be {doing}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -28,7 +28,7 @@ pub enum Signer {
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
     /// The key's file cannot be read.
-    #[error("signing key {} cannot be read", path.display())]
+    #[error("signing key `{}` cannot be read", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -95,7 +95,7 @@ fn a_copy_is_asked_through_its_address_and_the_registry_for_its_tags() {
              layout: blobs\n    \
              store: ./mirrors/aws-us-east-2\n\
          sites: [{{ name: all, hosts: [\"*\"], origin: prod }}]\n\
-         replicate: {{ key: keys/landbridge.pem }}\n",
+         replicate: {{ signers: [{{ key_file: keys/landbridge.pem }}] }}\n",
         registry.url(),
         front.address,
     );
