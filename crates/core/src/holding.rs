@@ -21,6 +21,10 @@ pub struct Holding {
     /// Objects that are known to be absent or to have wrong bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<Digest>,
+    /// The sequence of the newest pointer of which the mirror has a copy: a hint where to look, for
+    /// those who cannot list. What is found there must be signed like any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<u64>,
 }
 
 /// Why bytes are not a holding.
@@ -35,6 +39,12 @@ pub enum HoldingError {
 }
 
 impl Holding {
+    /// That of a mirror which has nothing of `catalog`.
+    pub fn empty(catalog: &str) -> Self {
+        let (generations, lacks) = (Vec::new(), Vec::new());
+        Self { catalog: catalog.to_owned(), generations, lacks, pointer: None }
+    }
+
     /// The bytes to store.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()

@@ -9,6 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use jiff::Timestamp;
 use landbridge_core::reference::ImageName;
 use serde::{Deserialize, Serialize};
 
@@ -53,12 +54,15 @@ struct OriginReadiness {
     ready: bool,
     sequence: Option<u64>,
     expires: Option<String>,
+    /// Nobody has published for too long; what was published is served on.
+    expired: bool,
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let world = shared.world();
     let snapshot = &world.snapshot;
     let working = world.running.health.working(Instant::now);
+    let now = Timestamp::now();
     let origins: Vec<_> = (snapshot.settings.origins.iter().zip(&snapshot.catalogs))
         .map(|(origin, catalog)| {
             let pointer = catalog.as_ref().map(|loaded| loaded.pointer.content());
@@ -67,6 +71,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
                 ready: pointer.is_some() || matches!(origin.kind, OriginKind::Registry(_)),
                 sequence: pointer.map(|pointer| pointer.sequence),
                 expires: pointer.map(|pointer| pointer.expires.to_string()),
+                expired: pointer.is_some_and(|pointer| pointer.expires <= now),
             }
         })
         .collect();

@@ -108,7 +108,7 @@ impl Front {
             }
         })?;
         let metrics = Metrics::new();
-        let gathered = Gathered::read(Arc::new(settings), &metrics).await?;
+        let gathered = Gathered::read(Arc::new(settings), None, &metrics).await?;
         let world = gathered.world().map_err(GatherError::from)?;
         let shared = Arc::new(Shared {
             world: ArcSwap::from_pointee(world),
@@ -173,7 +173,9 @@ impl Front {
         if settings.records != self.shared.world().snapshot.settings.records {
             return Err(refused(ReloadError::NeedsRestart("records")));
         }
-        let gathered = Gathered::read(Arc::new(settings), &self.shared.metrics).await;
+        let before = self.shared.world();
+        let gathered =
+            Gathered::read(Arc::new(settings), Some(&before), &self.shared.metrics).await;
         let gathered = gathered.map_err(|error| refused(error.into()))?;
         let world = gathered
             .world()
@@ -256,7 +258,7 @@ pub async fn explain_offline(
     settings: Settings,
     question: &Question,
 ) -> Result<Explanation, OfflineError> {
-    let gathered = Gathered::read(Arc::new(settings), &Metrics::new()).await?;
+    let gathered = Gathered::read(Arc::new(settings), None, &Metrics::new()).await?;
     let world = gathered.world().map_err(GatherError::from)?;
     Ok(explain::explain(&world, question).await?)
 }

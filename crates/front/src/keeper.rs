@@ -64,8 +64,10 @@ enum News {
 impl Gathered {
     /// Opens and reads everything once. An origin that does not answer is not an error: the front
     /// starts without it, says so, and goes on asking.
+    /// What was in force in the world `before` is not replaced by anything older.
     pub(crate) async fn read(
         settings: Arc<Settings>,
+        before: Option<&World>,
         metrics: &Metrics,
     ) -> Result<Self, GatherError> {
         let running = Arc::new(Running::open(&settings, metrics)?);
@@ -79,7 +81,7 @@ impl Gathered {
         let ranges =
             sources.iter_mut().map(super::ranges::Source::read_local).collect::<Result<_, _>>()?;
         let readers = (0..settings.origins.len())
-            .map(|origin| catalog_reader(&settings, origin))
+            .map(|origin| catalog_reader(&settings, before, origin))
             .collect::<Result<Vec<_>, _>>()?;
         let mut catalogs = Vec::new();
         for (reader, origin) in readers.iter().zip(&settings.origins) {
@@ -330,9 +332,15 @@ async fn watch_ranges(
 }
 
 /// Reads the generations of an origin that has any.
-fn catalog_reader(settings: &Settings, origin: usize) -> Result<Option<CatalogReader>, OpenError> {
+fn catalog_reader(
+    settings: &Settings,
+    before: Option<&World>,
+    origin: usize,
+) -> Result<Option<CatalogReader>, OpenError> {
     let origin_settings = &settings.origins[origin];
-    let OriginKind::Store { url, layout, catalog, keys, retain, .. } = &origin_settings.kind else {
+    let OriginKind::Store { url, layout, catalog, keys, minimum_sequence, retain, .. } =
+        &origin_settings.kind
+    else {
         return Ok(None);
     };
     let open = |url, layout, copy: &str| {
@@ -368,6 +376,8 @@ fn catalog_reader(settings: &Settings, origin: usize) -> Result<Option<CatalogRe
         authority,
         catalog: catalog.clone(),
         keys: keys.clone(),
+        minimum_sequence: *minimum_sequence,
+        last: before.and_then(|world| world.snapshot.pointer(&origin_settings.name)).cloned(),
         retain: *retain,
         origin: origin_copy,
         holding_timeout: settings.caches.fetch_timeout,

@@ -175,6 +175,8 @@ pub enum OriginKind {
         catalog: String,
         /// Whose signatures are believed.
         keys: Keys,
+        /// Pointers below this number do not count; 0 if all do.
+        minimum_sequence: u64,
         /// How often a newer pointer is looked for.
         poll: Duration,
         /// How many generations before the current one keep their digests answerable.

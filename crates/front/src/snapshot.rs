@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use landbridge_core::Digest;
 use landbridge_core::place::{PlaceError, PlaceId, Places, PrefixMap, RangeSet};
+use landbridge_core::pointer::{Pointer, Verified};
 use landbridge_core::route::{Reason, RoutingTable, Tier};
 use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
 use landbridge_store::BucketLayout;
@@ -136,6 +137,12 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
+    /// The pointer in force for the origin with this name.
+    pub(crate) fn pointer(&self, origin: &str) -> Option<&Verified<Pointer>> {
+        let at = self.settings.origins.iter().position(|known| known.name == origin)?;
+        self.catalogs.get(at)?.as_ref().map(|loaded| &loaded.pointer)
+    }
+
     /// Compiles settings, ranges and generations. `catalogs` is by origin.
     pub(crate) fn build(
         settings: Arc<Settings>,

@@ -117,6 +117,7 @@ impl DataDirectory {
                 catalog: Some(CATALOG.to_owned()),
                 keys: Some(vec![public_key]),
                 threshold: Authority::threshold(),
+                minimum_sequence: 0,
                 poll: Period::seconds(1),
                 retain: Authority::retain(),
             }),

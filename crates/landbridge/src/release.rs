@@ -56,6 +56,7 @@ impl Press {
             mirrors,
             catalog: CATALOG.to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1)?,
+            minimum_sequence: 0,
         };
         let signers = vec![Signer::Ed25519(Box::new(key))];
         Ok(Self { publication, signers, expires: EXPIRY, parallel: PARALLEL, stop: Stop::new() })
@@ -178,6 +179,7 @@ pub(crate) fn publication(settings: &ReplicationSettings) -> anyhow::Result<Publ
         mirrors,
         catalog: settings.catalog.clone(),
         keys: settings.keys.clone(),
+        minimum_sequence: settings.minimum_sequence,
     })
 }
 

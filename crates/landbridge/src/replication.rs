@@ -34,6 +34,8 @@ pub(crate) struct ReplicationSettings {
     pub(crate) catalog: String,
     /// Whose signatures fronts believe.
     pub(crate) keys: Keys,
+    /// Pointers below it do not count.
+    pub(crate) minimum_sequence: u64,
     /// The bucket whose pointers count.
     pub(crate) authority: Target,
     /// The buckets that serve the same objects.

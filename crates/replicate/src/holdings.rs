@@ -21,11 +21,7 @@ pub(crate) async fn mend_holding(
     evidence: &Evidence,
 ) -> Result<Option<String>, StoreError> {
     let before = mirror.bucket.get_holding().await?.filter(|holding| holding.catalog == catalog);
-    let mut holding = before.clone().unwrap_or_else(|| Holding {
-        catalog: catalog.to_owned(),
-        generations: Vec::new(),
-        lacks: Vec::new(),
-    });
+    let mut holding = before.clone().unwrap_or_else(|| Holding::empty(catalog));
     let has = |digest: &Digest| evidence.size(&mirror.bucket, digest).is_some();
     let mut lacks: BTreeSet<Digest> = holding.lacks.into_iter().collect();
     if !holding.generations.contains(&plan.generation) {

@@ -11,14 +11,12 @@ use landbridge_core::holding::{Holding, MAX_HOLDING_BYTES};
 use landbridge_core::pointer::{Keys, MAX_ENVELOPE_BYTES, Pointer, Verified};
 use object_store::{GetOptions, PutMode, PutOptions, PutPayload};
 
+use crate::ascent::{Ascended, ascend, next_sequence, too_far};
 use crate::bucket::Bucket;
 use crate::error::StoreError;
 
 /// Where a holding lies, in a bucket and below a public face.
 pub(crate) const HOLDING_KEY: &str = "holding.json";
-/// Pointers that are not believed are read and reported up to this many in one search.
-const MOST_REFUSED: usize = 64;
-
 const NO_STORE: &str = "no-store";
 const ENVELOPE_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 const JSON: &str = "application/json";
@@ -26,12 +24,12 @@ const JSON: &str = "application/json";
 /// What a search for pointers found.
 #[derive(Debug, Clone, Default)]
 pub struct PointerSearch {
-    /// The valid pointer with the highest sequence.
+    /// The valid pointer with the highest sequence, as far as it is within reach of the others.
     pub latest: Option<Verified<Pointer>>,
     /// What was found above it and not believed: a sentence for each.
     pub refused: Vec<String>,
-    /// The highest sequence that is taken, by whatever.
-    pub highest_taken: Option<u64>,
+    /// The sequence that the next pointer takes; `None` if none is free within reach.
+    pub next: Option<u64>,
 }
 
 /// A holding as it was read.
@@ -97,8 +95,9 @@ impl Bucket {
         }
     }
 
-    /// The highest pointer of `catalog` that is signed as `keys` demand and lies under its own
-    /// sequence. What is not believed is reported and does not hide the ones below.
+    /// The highest pointer of `catalog` that is signed as `keys` demand, lies under its own sequence
+    /// and is not further ahead of those below than releases are. What is not believed is reported
+    /// and does not hide the ones below.
     pub async fn latest_pointer(
         &self,
         keys: &Keys,
@@ -107,32 +106,23 @@ impl Bucket {
         self.latest_pointer_from(keys, catalog, 0).await
     }
 
-    /// As [`Bucket::latest_pointer`], among sequences from `lowest` on.
+    /// As [`Bucket::latest_pointer`], among sequences from `lowest` on, which is known to be right.
     pub async fn latest_pointer_from(
         &self,
         keys: &Keys,
         catalog: &str,
         lowest: u64,
     ) -> Result<PointerSearch, StoreError> {
-        let mut search = PointerSearch::default();
-        let mut sequences = self.pointer_sequences(lowest).await?;
-        sequences.sort_unstable();
-        search.highest_taken = sequences.last().copied();
-        for sequence in sequences.into_iter().rev() {
-            if search.refused.len() == MOST_REFUSED {
-                let place = self.place(&pointer_key(sequence));
-                search.refused.push(format!("{place} and below: not looked at, too many are bad"));
-                break;
-            }
-            match self.checked_pointer(sequence, keys, catalog).await? {
-                Ok(pointer) => {
-                    search.latest = Some(pointer);
-                    break;
-                }
-                Err(why) => search.refused.push(why),
-            }
+        let mut taken = self.pointer_sequences(lowest).await?;
+        taken.sort_unstable();
+        let read = |sequence| self.checked_pointer(sequence, keys, catalog);
+        let Ascended { latest, mut refused, beyond } = ascend(&taken, lowest, read).await?;
+        if let Some(sequence) = beyond {
+            refused.push(too_far(&self.place(&pointer_key(sequence)).to_string(), latest.as_ref()));
         }
-        Ok(search)
+        let last = latest.as_ref().map_or(0, |pointer| pointer.content().sequence);
+        let next = next_sequence(&taken, last.max(lowest.saturating_sub(1)));
+        Ok(PointerSearch { latest, refused, next })
     }
 
     /// Every pointer that lies here, newest first, each with why it is not believed if it is not.
@@ -175,21 +165,13 @@ impl Bucket {
             }
             Err(error) => return Err(error),
         };
-        let place = self.place(&key);
-        let pointer = match keys.verify(&bytes) {
-            Ok(pointer) => pointer,
-            Err(error) => return Ok(Err(format!("{place}: {error}"))),
-        };
-        let (found, of) = (pointer.content().sequence, &pointer.content().catalog);
-        if found != sequence {
-            return Ok(Err(format!(
-                "{place}: it is pointer {found}, put where it does not belong"
-            )));
-        }
-        if of != catalog {
-            return Ok(Err(format!("{place}: it is of catalog `{of}`, not of `{catalog}`")));
-        }
-        Ok(Ok(pointer))
+        let checked = check_pointer(&bytes, sequence, keys, catalog);
+        Ok(checked.map_err(|why| format!("{}: {why}", self.place(&key))))
+    }
+
+    /// The bytes of a pointer's envelope, unchecked.
+    pub(crate) async fn pointer_bytes(&self, sequence: u64) -> Result<Bytes, StoreError> {
+        self.get_bytes(&pointer_key(sequence), MAX_ENVELOPE_BYTES as u64).await
     }
 
     async fn pointer_sequences(&self, lowest: u64) -> Result<Vec<u64>, StoreError> {
@@ -263,6 +245,24 @@ impl Bucket {
     }
 }
 
-fn pointer_key(sequence: u64) -> String {
+/// A pointer that was found as `sequence`, or why it is not believed.
+pub(crate) fn check_pointer(
+    envelope: &[u8],
+    sequence: u64,
+    keys: &Keys,
+    catalog: &str,
+) -> Result<Verified<Pointer>, String> {
+    let pointer = keys.verify(envelope).map_err(|error| error.to_string())?;
+    let (found, of) = (pointer.content().sequence, &pointer.content().catalog);
+    if found != sequence {
+        return Err(format!("it is pointer {found}, put where it does not belong"));
+    }
+    if of != catalog {
+        return Err(format!("it is of catalog `{of}`, not of `{catalog}`"));
+    }
+    Ok(pointer)
+}
+
+pub(crate) fn pointer_key(sequence: u64) -> String {
     format!("pointers/{sequence:020}")
 }

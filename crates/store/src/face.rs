@@ -16,10 +16,11 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE
 use http::{Method, StatusCode};
 use landbridge_core::Digest;
 use landbridge_core::holding::{Holding, HoldingError, MAX_HOLDING_BYTES};
+use landbridge_core::pointer::MAX_ENVELOPE_BYTES;
 use reqwest::{Client, RequestBuilder, Response};
 use url::Url;
 
-use crate::documents::{HOLDING_KEY, HoldingRead, ReadHolding};
+use crate::documents::{HOLDING_KEY, HoldingRead, ReadHolding, pointer_key};
 use crate::layout::BucketLayout;
 
 pub use self::look::{FaceHead, FaceWhole, RangeAnswer};
@@ -218,6 +219,13 @@ impl PublicFace {
         let holding =
             Holding::decode(&bytes).map_err(|source| FaceError::Malformed { url, source })?;
         Ok(HoldingRead::Found(ReadHolding { holding, etag, digest: Digest::sha256_of(&bytes) }))
+    }
+
+    /// The bytes of the pointer with this sequence, unchecked.
+    pub(crate) async fn pointer_bytes(&self, sequence: u64) -> Result<Bytes, FaceError> {
+        let url = format!("{}/{}", self.base, pointer_key(sequence));
+        let response = self.send(&url, self.request(Method::GET, &url)).await?;
+        collect(&url, MAX_ENVELOPE_BYTES as u64, response).await
     }
 
     /// The copy's holding, if it has one.

@@ -38,6 +38,16 @@ impl CopyHolding {
         self.holding().map_or(&[], |holding| &holding.lacks)
     }
 
+    /// Which pointer it says that it has a copy of.
+    pub(crate) fn pointer(&self) -> Option<u64> {
+        self.holding()?.pointer
+    }
+
+    /// Whether the copy says the same as `before`.
+    pub(crate) fn is_among(&self, before: &[Self]) -> bool {
+        before.iter().any(|held| Self::same(std::slice::from_ref(held), std::slice::from_ref(self)))
+    }
+
     /// Whether the same copies say the same.
     pub(crate) fn same(before: &[Self], now: &[Self]) -> bool {
         let said = |held: &Self| (held.copy, held.read.as_ref().map(|read| read.digest));
@@ -89,10 +99,7 @@ async fn ask_one(
             }
         }
     };
-    let name = match source {
-        HoldingSource::Bucket(bucket) => bucket.name(),
-        HoldingSource::Face(face) => face.base(),
-    };
+    let name = source.name();
     let (read, note) = match tokio::time::timeout(deadline, reading).await {
         Ok(Ok(HoldingRead::Found(read))) => (Some(read), None),
         Ok(Ok(HoldingRead::Unchanged)) => (before.cloned(), None),

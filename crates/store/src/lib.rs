@@ -7,6 +7,7 @@
 //!
 //! Invariant: whatever is read here whole was verified, by its digest or by its signatures.
 
+mod ascent;
 mod bucket;
 mod delete;
 mod documents;

@@ -9,6 +9,7 @@ use landbridge_core::Digest;
 use landbridge_core::cause::chain;
 use landbridge_core::generation::Document;
 use landbridge_core::holding::Holding;
+use landbridge_core::pointer::Pointer;
 
 use crate::bucket::Bucket;
 use crate::error::StoreError;
@@ -151,7 +152,28 @@ pub(crate) fn note(
 /// publisher may have changed them meanwhile.
 pub(crate) async fn put_holdings(mirrors: &mut [MirrorWork], catalog: &str, generation: Digest) {
     for work in working(mirrors) {
-        if let Err(error) = put_holding(work, catalog, generation).await {
+        if let Err(error) = put_holding(work, catalog, generation, None).await {
+            work.fail(chain(&error));
+        }
+    }
+}
+
+/// Gives every mirror its copy of the pointer, those too that fell behind: names do not depend on
+/// what a mirror holds. Their holdings say where it is, and once more what they hold: a slower
+/// publisher may have replaced them by what it knew before this release.
+pub(crate) async fn put_pointer(
+    mirrors: &mut [MirrorWork],
+    catalog: &str,
+    pointer: &Pointer,
+    envelope: &[u8],
+) {
+    for work in mirrors {
+        let sequence = pointer.sequence;
+        let put = async {
+            work.mirror.bucket.put_pointer_copy(sequence, envelope).await?;
+            put_holding(work, catalog, pointer.generation, Some(sequence)).await
+        };
+        if let Err(error) = put.await {
             work.fail(chain(&error));
         }
     }
@@ -161,38 +183,31 @@ async fn put_holding(
     work: &MirrorWork,
     catalog: &str,
     generation: Digest,
+    pointer: Option<u64>,
 ) -> Result<(), StoreError> {
     let bucket = &work.mirror.bucket;
     let before = read_holding(bucket, catalog).await?;
     let mut after = before.clone();
-    if !after.generations.contains(&generation) {
-        after.generations.push(generation);
+    if work.failed.is_none() {
+        if !after.generations.contains(&generation) {
+            after.generations.push(generation);
+        }
+        let too_many = after.generations.len().saturating_sub(MOST_GENERATIONS);
+        after.generations.drain(..too_many);
+        let lacks: BTreeSet<Digest> = after.lacks.into_iter().chain(work.missing.clone()).collect();
+        after.lacks = lacks.difference(&work.found).copied().collect();
     }
-    let too_many = after.generations.len().saturating_sub(MOST_GENERATIONS);
-    after.generations.drain(..too_many);
-    let lacks: BTreeSet<Digest> = after.lacks.into_iter().chain(work.missing.clone()).collect();
-    after.lacks = lacks.difference(&work.found).copied().collect();
+    // A mirror that says nothing of itself is not made to begin with this.
+    if after != Holding::empty(catalog) {
+        after.pointer = pointer.or(after.pointer);
+    }
     if after == before { Ok(()) } else { bucket.put_holding(&after).await }
 }
 
 /// The mirror's holding; an empty one if it has none, or that of another catalog.
 async fn read_holding(bucket: &Bucket, catalog: &str) -> Result<Holding, StoreError> {
     let found = bucket.get_holding().await?.filter(|holding| holding.catalog == catalog);
-    Ok(found.unwrap_or_else(|| Holding {
-        catalog: catalog.to_owned(),
-        generations: Vec::new(),
-        lacks: Vec::new(),
-    }))
-}
-
-/// Gives every mirror its copy of the pointer, those too that fell behind: names do not depend on
-/// what a mirror holds.
-pub(crate) async fn put_pointer(mirrors: &mut [MirrorWork], sequence: u64, envelope: &[u8]) {
-    for work in mirrors {
-        if let Err(error) = work.mirror.bucket.put_pointer_copy(sequence, envelope).await {
-            work.fail(chain(&error));
-        }
-    }
+    Ok(found.unwrap_or_else(|| Holding::empty(catalog)))
 }
 
 pub(crate) fn states(mirrors: Vec<MirrorWork>) -> Vec<(String, MirrorState)> {

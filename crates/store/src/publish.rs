@@ -20,7 +20,9 @@ use landbridge_core::generation::{Repository, RepositoryEntry, Root};
 use landbridge_core::pointer::{Keys, Pointer, Verified, VerifyError};
 use landbridge_core::{Digest, RepositoryName};
 
+use crate::ascent::MOST_AHEAD;
 use crate::bucket::Bucket;
+use crate::documents::PointerSearch;
 use crate::error::StoreError;
 use crate::evidence::Evidence;
 use crate::mirrors::{self, MirrorState, MirrorWork};
@@ -36,6 +38,8 @@ pub struct Publication {
     pub catalog: String,
     /// Whose signatures are believed: a release that they do not cover is not published.
     pub keys: Keys,
+    /// Pointers below this number do not count; 0 if all do.
+    pub minimum_sequence: u64,
 }
 
 /// A mirror.
@@ -196,8 +200,10 @@ pub enum PublishError {
     /// The signer signed something else than it was given.
     #[error("the signer signed another pointer than the one that it was given")]
     OtherPointer,
-    /// A pointer with the highest number that there is stands in the way.
-    #[error("no sequence is left above the pointers in {bucket}: remove those that are not valid")]
+    /// What is not believed stands in the way.
+    #[error(
+        "no number is free in {bucket} within {MOST_AHEAD} above the last pointer: remove those that are not valid"
+    )]
     NoSequence {
         /// The authority.
         bucket: String,
@@ -210,14 +216,15 @@ pub enum PublishError {
 impl Publication {
     /// What is published now.
     pub async fn base(&self) -> Result<Base, PublishError> {
-        let search = self.authority.latest_pointer(&self.keys, &self.catalog).await?;
+        let Self { authority, keys, catalog, minimum_sequence, .. } = self;
+        let search = authority.latest_pointer_from(keys, catalog, *minimum_sequence).await?;
         let generation = search.latest.as_ref().map(|pointer| pointer.content().generation);
         let root = match &generation {
             Some(generation) => self.authority.get_document(generation).await?,
             None => Root::new(Vec::new()),
         };
-        let next = search.highest_taken.unwrap_or(0).checked_add(1);
-        Ok(Base { pointer: search.latest, root, generation, next, refused: search.refused })
+        let PointerSearch { latest: pointer, refused, next } = search;
+        Ok(Base { pointer, root, generation, next, refused })
     }
 
     /// A repository as it is published now.
@@ -338,9 +345,7 @@ impl Publication {
             Err(StoreError::Taken(_)) => return Err(PublishError::Conflict { sequence }),
             created => created?,
         }
-        // A slower publisher may have replaced a holding by what it knew before this release.
-        mirrors::put_holdings(&mut mirrors, &self.catalog, generation).await;
-        mirrors::put_pointer(&mut mirrors, sequence, envelope).await;
+        mirrors::put_pointer(&mut mirrors, &self.catalog, &pointer, envelope).await;
         Ok(Published { pointer: signed, mirrors: mirrors::states(mirrors) })
     }
 }

@@ -45,8 +45,13 @@ pub struct CatalogReader {
     pub copies: Vec<(CopyId, HoldingSource)>,
     /// The copy that holds everything that is published, without a holding.
     pub origin: CopyId,
-    /// How long one copy may take to say what it holds.
+    /// How long one copy may take to say what it holds, or to give its copy of a pointer.
     pub holding_timeout: Duration,
+    /// Pointers below this number do not count; 0 if all do.
+    pub minimum_sequence: u64,
+    /// The pointer that was in force before this reader was made. It counts as long as `keys`
+    /// believe it: removing a key undoes what it signed, and nothing else.
+    pub last: Option<Verified<Pointer>>,
 }
 
 /// Where a copy's holding is read.
@@ -106,22 +111,36 @@ fn listed(refused: &[String]) -> String {
     refused.iter().flat_map(|why| ["; ", why]).collect()
 }
 
+impl HoldingSource {
+    /// The bucket or the address, for people.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Bucket(bucket) => bucket.name(),
+            Self::Face(face) => face.base(),
+        }
+    }
+}
+
 impl CatalogReader {
     /// Looks for a newer pointer and for other holdings than those of `current`.
     ///
     /// Without news that costs one list and one small read in the authority and one conditional
-    /// read for each copy. A copy that fails keeps the holding that it had; one without a holding
-    /// holds nothing.
+    /// read for each copy; with a new pointer, one small read more for each copy, which must have
+    /// the same. A copy that fails keeps the holding that it had; one without a holding holds
+    /// nothing. If the authority fails, the newest pointer is sought in the copies.
     pub async fn poll(&self, current: Option<&Loaded>) -> Result<Poll, ReadError> {
         let mut notes = Vec::new();
-        let (pointer, holdings) = futures::future::join(
-            self.find_pointer(current.map(|loaded| &loaded.pointer)),
-            holders::ask(&self.copies, current.map(|l| &*l.holdings), self.holding_timeout),
+        let (before, known) = match current {
+            Some(current) => (&*current.holdings, Some(current.pointer.clone())),
+            None => (&[][..], self.last()),
+        };
+        let (searched, holdings) = futures::future::join(
+            self.search_authority(known.as_ref()),
+            holders::ask(&self.copies, Some(before), self.holding_timeout),
         )
         .await;
-        let (pointer, refused) = pointer?;
-        notes.extend(refused);
         let holdings = holders::noted(holdings, &self.catalog, &mut notes);
+        let pointer = self.choose(known, searched, before, &holdings, &mut notes).await?;
         if let Some(current) = current
             && current.pointer == pointer
             && CopyHolding::same(&current.holdings, &holdings)

@@ -82,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
     for mirror in 0..MIRRORS {
         let lacks = (0..100).map(|_| some_object(&repositories, &mut random)).collect();
         let generations = vec![first, second];
-        let holding = Holding { catalog: CATALOG.to_owned(), generations, lacks };
+        let holding = Holding { generations, lacks, ..Holding::empty(CATALOG) };
         open(&root.join("mirrors").join(name(mirror)))?.put_holding(&holding).await?;
     }
     for (mode, port) in [("each", 18103), ("minute", 18104)] {

@@ -105,7 +105,7 @@ mod tests {
         let bucket = Bucket::open(&"memory:///".parse().unwrap(), BucketLayout::Blobs).unwrap();
         assert_eq!(marked(&bucket, 3).await, Marked::default());
         let generations = vec![Digest::sha256_of(b"g")];
-        let holding = Holding { catalog: "demo".to_owned(), generations, lacks: Vec::new() };
+        let holding = Holding { generations, ..Holding::empty("demo") };
         bucket.put_holding(&holding).await.unwrap();
 
         assert_eq!(marked(&bucket, MOST_LACKS).await.added, MOST_LACKS as u64);

@@ -40,6 +40,7 @@ impl World {
             mirrors: vec![Mirror { name: "aws".to_owned(), provider: None, bucket: aws }],
             catalog: "test".to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1).unwrap(),
+            minimum_sequence: 0,
         };
         Self { dir, publication, signers: vec![Signer::Ed25519(Box::new(key))], stop: Stop::new() }
     }

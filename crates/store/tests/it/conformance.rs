@@ -298,8 +298,7 @@ async fn documents(bucket: &Bucket) {
 
 async fn holdings(bucket: &Bucket) {
     let generation = Digest::sha256_of(b"generation");
-    let mut holding =
-        Holding { catalog: "demo".into(), generations: vec![generation], lacks: vec![] };
+    let mut holding = Holding { generations: vec![generation], ..Holding::empty("demo") };
     for lacks in [vec![], vec![Digest::sha256_of(b"lost")]] {
         holding.lacks = lacks;
         bucket.put_holding(&holding).await.unwrap();
@@ -343,7 +342,7 @@ async fn pointers(bucket: &Bucket) {
     }
     let search = bucket.latest_pointer(&keys, "demo").await.unwrap();
     assert_eq!(search.latest.unwrap().content().sequence, 2);
-    assert_eq!(search.highest_taken, Some(7));
+    assert_eq!(search.next, Some(8));
     assert_eq!(search.refused.len(), 5, "{:?}", search.refused);
     let search = bucket.latest_pointer_from(&keys, "demo", 3).await.unwrap();
     assert!(search.latest.is_none());

@@ -34,7 +34,7 @@ fn digest() -> Digest {
 }
 
 fn holding() -> Holding {
-    Holding { catalog: "demo".into(), generations: vec![Digest::sha256_of(b"g")], lacks: vec![] }
+    Holding { generations: vec![Digest::sha256_of(b"g")], ..Holding::empty("demo") }
 }
 
 /// A server whose behaviour is the first part of the path.

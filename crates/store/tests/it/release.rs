@@ -1,5 +1,7 @@
 //! Releases, written by the five steps and read as a front reads them.
 
+mod attacks;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -65,6 +67,7 @@ impl World {
             mirrors: vec![Mirror { name: "mirror".into(), provider: None, bucket: mirror.clone() }],
             catalog: "demo".into(),
             keys: keys.clone(),
+            minimum_sequence: 0,
         };
         let reader = CatalogReader {
             authority,
@@ -74,6 +77,8 @@ impl World {
             copies: vec![(copy(1), HoldingSource::Bucket(mirror))],
             origin: copy(0),
             holding_timeout: Duration::from_secs(10),
+            minimum_sequence: 0,
+            last: None,
         };
         Self { publication, reader, key, _directory: None }
     }

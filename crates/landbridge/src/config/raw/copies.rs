@@ -96,6 +96,10 @@ pub(crate) struct Authority {
     #[schemars(range(min = 1))]
     #[serde(default = "Authority::threshold")]
     pub(crate) threshold: u16,
+    /// Releases with a lower number are not believed, whoever signed them. A release more than
+    /// 1,000 ahead of the one before it is not believed either, unless its number stands here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) minimum_sequence: u64,
     /// How often a newer pointer is looked for.
     #[serde(default = "Authority::poll")]
     pub(crate) poll: Period,
@@ -103,6 +107,12 @@ pub(crate) struct Authority {
     /// which began before a release ends well.
     #[serde(default = "Authority::retain")]
     pub(crate) retain: u16,
+}
+
+// Serde gives a reference.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Authority {

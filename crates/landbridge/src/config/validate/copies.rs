@@ -250,6 +250,7 @@ impl Validator<'_> {
             layout,
             catalog: raw.catalog.clone()?,
             keys: keys?,
+            minimum_sequence: raw.minimum_sequence,
             poll,
             retain: raw.retain.into(),
             registry,

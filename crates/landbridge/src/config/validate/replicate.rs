@@ -25,8 +25,15 @@ impl Validator<'_> {
         }
         let signers = self.signers(raw, &at);
         let origin = self.published_origin(raw, front, &at)?;
-        let OriginKind::Store { url, layout, catalog, keys, registry: Some(registry), .. } =
-            &origin.kind
+        let OriginKind::Store {
+            url,
+            layout,
+            catalog,
+            keys,
+            minimum_sequence,
+            registry: Some(registry),
+            ..
+        } = &origin.kind
         else {
             return None;
         };
@@ -51,6 +58,7 @@ impl Validator<'_> {
             signers: signers?,
             catalog: catalog.clone(),
             keys: keys.clone(),
+            minimum_sequence: *minimum_sequence,
             authority: Target {
                 name: origin.name.clone(),
                 provider: front.copies.get(origin.copy).and_then(|copy| copy.provider.clone()),
