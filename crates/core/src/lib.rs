@@ -23,6 +23,7 @@ pub mod reference;
 pub mod request;
 pub mod route;
 pub mod topology;
+pub mod withdrawal;
 
 pub use digest::Digest;
 pub use reference::{Reference, RepositoryName, Tag};

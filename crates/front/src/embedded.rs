@@ -30,6 +30,9 @@ pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answ
         return Err(unknown());
     };
     let digest = layout.parse_key(key).ok_or_else(unknown)?;
+    if world.is_withdrawn_anywhere(&digest) {
+        return Err(unknown());
+    }
     let reader: &Reader = world.running.reader(copy.id);
     let size = match reader.size("", &digest).await {
         Ok(size) => size.ok_or_else(unknown)?,

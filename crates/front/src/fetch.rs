@@ -83,6 +83,11 @@ pub(crate) async fn manifest(
     repository: &str,
     reference: ManifestReference<'_>,
 ) -> Result<FoundManifest, OciError> {
+    if let ManifestReference::Digest(digest) = &reference
+        && world.is_withdrawn(site, digest)
+    {
+        return Err(manifest_unknown());
+    }
     if world.snapshot.is_live(site) {
         return live_manifest(world, site, repository, reference).await;
     }
@@ -118,6 +123,9 @@ async fn live_manifest(
     let found = live(world, site)?.manifest(&name(repository)?, reference).await;
     let found =
         found.map_err(|error| unavailable(world, site, &error))?.ok_or_else(manifest_unknown)?;
+    if world.is_withdrawn(site, &found.digest) {
+        return Err(manifest_unknown());
+    }
     Ok(FoundManifest {
         digest: found.digest,
         media_type: found.media_type.clone(),
@@ -186,6 +194,9 @@ async fn blob_answer(
     repository: &str,
     digest: &Digest,
 ) -> Result<Answer, OciError> {
+    if world.is_withdrawn(site, digest) {
+        return Err(blob_unknown());
+    }
     let settings = world.snapshot.site_settings(site);
     let working = world.running.health.working(Instant::now);
     let (copies, size) = if world.snapshot.is_live(site) {

@@ -36,7 +36,8 @@ pub(crate) async fn tags(
             let tags: Vec<_> =
                 found.iter().flat_map(|found| &found.tags).map(Tag::as_str).collect();
             let has_more = found.as_ref().is_some_and(|found| found.has_more);
-            let (tags, has_more) = merge(page, view.tags_after(&page.last), tags, has_more);
+            let (mut tags, has_more) = merge(page, view.tags_after(&page.last), tags, has_more);
+            tags.retain(|tag| !is_hidden(world, site, &name, tag));
             Ok(lists::tags_page(repository, page, tags, has_more))
         }
         (Err(error), None) => Err(unavailable(world, site, &error)),
@@ -45,6 +46,12 @@ pub(crate) async fn tags(
             Ok(lists::tags(repository, page, view.tags_after(&page.last)))
         }
     }
+}
+
+/// Whether a tag means something that is withdrawn, as far as it is published.
+fn is_hidden(world: &World, site: &Site, repository: &RepositoryName, tag: &str) -> bool {
+    let hidden = world.snapshot.catalog(site).map(|loaded| &loaded.hidden_tags);
+    hidden.into_iter().flatten().any(|(name, hidden)| name == repository && hidden.as_str() == tag)
 }
 
 /// What refers to a subject.

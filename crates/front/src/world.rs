@@ -12,6 +12,7 @@ use landbridge_core::request::{ManifestReference, Request};
 use landbridge_core::topology::CopyId;
 use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
+use landbridge_store::read::Loaded;
 use landbridge_store::{Bucket, BucketLayout, FaceError, FaceTimeouts, PublicFace};
 use tracing::{error, warn};
 use url::Url;
@@ -124,6 +125,22 @@ impl World {
         let newer = self.running.newer.get(site.origin).filter(|_| !self.snapshot.is_live(site))?;
         newer.may_list(digest).then_some((newer, *digest))
     }
+
+    /// Whether nobody is to get this digest at a site. Generations know it themselves: this is for
+    /// what others say.
+    pub(crate) fn is_withdrawn(&self, site: &Site, digest: &Digest) -> bool {
+        let loaded = self.snapshot.catalog(site);
+        loaded.is_some_and(|loaded| withdraws(loaded, digest))
+    }
+
+    /// Whether nobody is to get this digest at any site.
+    pub(crate) fn is_withdrawn_anywhere(&self, digest: &Digest) -> bool {
+        self.snapshot.catalogs.iter().flatten().any(|loaded| withdraws(loaded, digest))
+    }
+}
+
+fn withdraws(loaded: &Loaded, digest: &Digest) -> bool {
+    loaded.withdrawals.as_ref().is_some_and(|list| list.content().contains(digest))
 }
 
 impl Running {

@@ -7,6 +7,7 @@ mod config;
 mod origin;
 mod publish;
 mod serve;
+mod withdraw;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use self::config::ConfigCommand;
 pub(crate) use self::origin::{GcArgs, OriginArgs};
 pub(crate) use self::publish::{GenerationCommand, ImportArgs, PublishedArgs, ReplicateArgs};
 pub(crate) use self::serve::{ExplainArgs, LocalRanges, ServeArgs, Where};
+pub(crate) use self::withdraw::WithdrawArgs;
 
 /// Where everything lies without a configuration.
 pub(crate) const DEFAULT_DATA: &str = "landbridge-data";
@@ -103,6 +105,8 @@ pub(crate) enum Command {
     /// List what was published, compare it, go back to it
     #[command(subcommand, arg_required_else_help = true)]
     Generation(GenerationCommand),
+    /// Let nobody get a digest any more, whatever release lists it
+    Withdraw(WithdrawArgs),
     /// Say which copy serves an image to a client, and why no other
     Explain(ExplainArgs),
     /// Check, show and explain the configuration

@@ -12,6 +12,7 @@ mod origin;
 mod replicate;
 mod serve;
 mod signals;
+mod withdraw;
 
 use crate::cli::Command;
 use crate::exit::Outcome;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Generation(command) => generation::run(&command),
         Command::Replicate(args) => replicate::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Withdraw(args) => withdraw::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Config(command) => config::run(command),
         Command::Completions { shell } => completions::run(shell),

@@ -13,7 +13,8 @@ use landbridge_core::reference::ImageName;
 use landbridge_registry::Source;
 use landbridge_replicate::{
     Import, ImportError, Listener, Plan, Publishing, RegistrySource, Replication, Report, Stop,
-    import, prepare_import, prepare_replication, replicate, roll_back,
+    WithdrawalChange, WithdrawalReport, import, prepare_import, prepare_replication, replicate,
+    roll_back, withdraw,
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication, Published};
@@ -92,6 +93,15 @@ impl Press {
         reason: &str,
     ) -> Result<Published, ImportError> {
         roll_back(&self.publishing(), generation, reason).await
+    }
+
+    /// Changes what is withdrawn.
+    pub(crate) async fn withdraw(
+        &self,
+        change: &WithdrawalChange,
+        reason: &str,
+    ) -> Result<WithdrawalReport, ImportError> {
+        withdraw(&self.publishing(), change, reason).await
     }
 
     /// Whether nothing was ever published here.

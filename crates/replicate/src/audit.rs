@@ -28,6 +28,7 @@ use landbridge_store::publish::Publication;
 
 pub use self::finding::{Finding, FindingKind};
 use self::gather::gather;
+pub(crate) use self::marks::note_lacking;
 use self::plan::AuditPlan;
 pub use self::plan::Choice;
 use self::repair::repair;

@@ -78,6 +78,37 @@ pub enum ImportError {
         /// Why the newest one is not believed.
         why: String,
     },
+    /// Something was withdrawn, but it is not known what.
+    #[error(
+        "the authority {authority} has lists of withdrawals, but none that is signed by the trusted keys ({why}): check the keys and the catalog's name first"
+    )]
+    NoTrustedWithdrawals {
+        /// The authority.
+        authority: String,
+        /// Why the newest one is not believed.
+        why: String,
+    },
+    /// No front would obey the list.
+    #[error(
+        "the new list of withdrawals would not be believed: are the signers trusted, and enough?"
+    )]
+    WithdrawalsNotBelieved(#[source] landbridge_core::pointer::VerifyError),
+    /// The list has to fit into one envelope.
+    #[error(
+        "a list of {entries} withdrawals is larger than fronts read: publish releases without what was withdrawn, and restore what nothing lists any more"
+    )]
+    WithdrawalsFull {
+        /// How many it would have.
+        entries: usize,
+    },
+    /// A reason is a sentence.
+    #[error("a reason of {size} bytes is longer than the limit of {limit}: write less")]
+    LongReason {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// There is nothing to look at.
     #[error("nothing was published in {authority} yet")]
     NothingPublished {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::error::ImportError;
 use crate::publishing::Publishing;
 use crate::report::Size;
+use crate::withdraw::withdrawn;
 
 /// A publication, or something that lies where one would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -198,7 +199,8 @@ pub async fn roll_back(
 ) -> Result<Published, ImportError> {
     let publication = publishing.publication;
     let base = publication.base().await?;
-    let checked = publication.check_again(base, to).await?;
+    let withdrawn = withdrawn(publication).await?;
+    let checked = publication.check_again(base, to, &withdrawn).await?;
     publishing.put_in_force(checked, reason).await
 }
 

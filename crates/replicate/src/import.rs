@@ -17,6 +17,7 @@ use crate::progress::Listener;
 use crate::publishing::{Looked, Publishing};
 use crate::report::Report;
 use crate::supply::Supply;
+use crate::withdraw::{leave_out, withdrawn};
 
 /// What is imported, and to where.
 pub struct Import<'a> {
@@ -64,7 +65,11 @@ async fn look_at_destination<'a>(
     let publication = request.publishing.publication;
     let base = gather_base(publication).await?;
     let names = targets.iter().map(|target| target.repository.clone());
-    let current = gather_current(publication, &base, names).await?;
+    let withdrawn = withdrawn(publication).await?;
+    let (mut content, mut targets) = (content.clone(), targets.to_vec());
+    leave_out(&withdrawn, &mut content, &mut targets);
+    let (content, targets) = (&content, &*targets);
+    let current = gather_current(publication, &base, names).await?.without(&withdrawn);
     let holdings = gather_holdings(copies, &publication.catalog, current.generation).await?;
     let states = gather_copies(copies, content, &current, holdings, Trust::Nothing).await?;
     let plan = plan_import(content, targets, &current, &states);

@@ -28,6 +28,7 @@ mod publishing;
 mod replicate;
 mod report;
 mod supply;
+mod withdraw;
 
 pub use audit::{
     Audit, AuditReport, Budget, Choice, CopyReport, Depth, Effect, Finding, FindingKind,
@@ -47,3 +48,4 @@ pub use progress::{CopyWork, Listener, Progress, Stop};
 pub use publishing::Publishing;
 pub use replicate::{Replication, prepare_replication, replicate};
 pub use report::{Report, Size, TagReport};
+pub use withdraw::{WithdrawalChange, WithdrawalReport, withdraw, withdrawals};

@@ -20,6 +20,7 @@ use crate::progress::Listener;
 use crate::publishing::{Looked, Publishing};
 use crate::report::Report;
 use crate::supply::{RegistrySupply, Supply};
+use crate::withdraw::{leave_out, withdrawn};
 
 /// What is replicated, and to where.
 pub struct Replication<'a> {
@@ -58,6 +59,10 @@ async fn look<'a>(
     let Publishing { publication, stop, .. } = request.publishing;
     let base = gather_base(publication).await?;
     let mut found = gather_registry(&request.source, publication, &base, listener, stop).await?;
+    let withdrawn = withdrawn(publication).await?;
+    leave_out(&withdrawn, &mut found.content, &mut found.targets);
+    let content = &found.content;
+    found.unnamed.retain(|(_, digest)| content.manifests.contains_key(digest));
     let generation = base.pointer().map(|pointer| pointer.content().generation);
     let holdings = gather_holdings(copies, &publication.catalog, generation).await?;
     let has_all = |lacks: &Option<BTreeSet<Digest>>| lacks.as_ref().is_some_and(BTreeSet::is_empty);
@@ -66,7 +71,7 @@ async fn look<'a>(
     let new = new.chain(found.unnamed.iter().map(|(name, _)| name)).cloned();
     let all = base.root().repositories.iter().map(|entry| entry.name.clone());
     let names = new.chain(all.filter(|_| is_behind));
-    let current = gather_current(publication, &base, names).await?;
+    let current = gather_current(publication, &base, names).await?.without(&withdrawn);
     if is_behind {
         found.content.add_published(&current);
     }

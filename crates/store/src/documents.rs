@@ -17,6 +17,7 @@ use crate::error::StoreError;
 
 /// Where a holding lies, in a bucket and below a public face.
 pub(crate) const HOLDING_KEY: &str = "holding.json";
+const POINTERS: &str = "pointers";
 const NO_STORE: &str = "no-store";
 const ENVELOPE_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 const JSON: &str = "application/json";
@@ -58,11 +59,19 @@ impl Bucket {
     /// Publishes a pointer: creates it if, and only if, its sequence is free. Of any number of
     /// writers one wins; the others get [`StoreError::Taken`]. Repeating the same bytes succeeds.
     pub async fn create_pointer(&self, sequence: u64, envelope: &[u8]) -> Result<(), StoreError> {
-        let key = pointer_key(sequence);
-        match self.create(&key, envelope).await {
-            // An answer that was lost makes the store's client ask again and meet its own pointer.
+        self.create_envelope(&pointer_key(sequence), envelope).await
+    }
+
+    /// Creates a numbered envelope. Repeating the same bytes succeeds.
+    pub(crate) async fn create_envelope(
+        &self,
+        key: &str,
+        envelope: &[u8],
+    ) -> Result<(), StoreError> {
+        match self.create(key, envelope).await {
+            // An answer that was lost makes the store's client ask again and meet its own envelope.
             Err(StoreError::Taken(place)) => {
-                let found = self.get_bytes(&key, MAX_ENVELOPE_BYTES as u64).await?;
+                let found = self.get_bytes(key, MAX_ENVELOPE_BYTES as u64).await?;
                 if found == envelope { Ok(()) } else { Err(StoreError::Taken(place)) }
             }
             created => created,
@@ -71,9 +80,14 @@ impl Bucket {
 
     /// Writes a mirror's copy of a pointer, whatever lies there.
     pub async fn put_pointer_copy(&self, sequence: u64, envelope: &[u8]) -> Result<(), StoreError> {
+        self.put_envelope(&pointer_key(sequence), envelope).await
+    }
+
+    /// Writes an envelope, whatever lies there.
+    pub(crate) async fn put_envelope(&self, key: &str, envelope: &[u8]) -> Result<(), StoreError> {
         let attributes = self.attributes(ENVELOPE_TYPE, NO_STORE);
         let options = PutOptions { attributes, ..PutOptions::default() };
-        self.put_bytes(&pointer_key(sequence), envelope.to_vec(), options).await
+        self.put_bytes(key, envelope.to_vec(), options).await
     }
 
     /// Fails with [`StoreError::Unsupported`] if the store does not honour create-if-absent, which
@@ -113,7 +127,7 @@ impl Bucket {
         catalog: &str,
         lowest: u64,
     ) -> Result<PointerSearch, StoreError> {
-        let mut taken = self.pointer_sequences(lowest).await?;
+        let mut taken = self.sequences(POINTERS, lowest).await?;
         taken.sort_unstable();
         let read = |sequence| self.checked_pointer(sequence, keys, catalog);
         let Ascended { latest, mut refused, beyond } = ascend(&taken, lowest, read).await?;
@@ -132,7 +146,7 @@ impl Bucket {
         catalog: &str,
     ) -> Result<Vec<(u64, Result<Verified<Pointer>, String>)>, StoreError> {
         const AT_ONCE: usize = 16;
-        let mut sequences = self.pointer_sequences(0).await?;
+        let mut sequences = self.sequences(POINTERS, 0).await?;
         sequences.sort_unstable_by(|a, b| b.cmp(a));
         let read = sequences.into_iter().map(|sequence| async move {
             Ok((sequence, self.checked_pointer(sequence, keys, catalog).await?))
@@ -174,11 +188,17 @@ impl Bucket {
         self.get_bytes(&pointer_key(sequence), MAX_ENVELOPE_BYTES as u64).await
     }
 
-    async fn pointer_sequences(&self, lowest: u64) -> Result<Vec<u64>, StoreError> {
-        let prefix = self.path("pointers")?;
+    /// The numbers in a directory of numbered envelopes, from `lowest` on.
+    pub(crate) async fn sequences(
+        &self,
+        directory: &str,
+        lowest: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        let prefix = self.path(directory)?;
         let listed = match lowest.checked_sub(1) {
             Some(before) => {
-                self.store().list_with_offset(Some(&prefix), &self.path(&pointer_key(before))?)
+                let before = self.path(&numbered_key(directory, before))?;
+                self.store().list_with_offset(Some(&prefix), &before)
             }
             None => self.store().list(Some(&prefix)),
         };
@@ -192,7 +212,7 @@ impl Bucket {
             .try_filter_map(async |meta| Ok(meta.location.filename().and_then(sequence)))
             .try_collect()
             .await
-            .map_err(|error| self.failed("pointers/", error))
+            .map_err(|error| self.failed(directory, error))
     }
 
     /// Replaces the mirror's holding.
@@ -264,5 +284,10 @@ pub(crate) fn check_pointer(
 }
 
 pub(crate) fn pointer_key(sequence: u64) -> String {
-    format!("pointers/{sequence:020}")
+    numbered_key(POINTERS, sequence)
+}
+
+/// Where an envelope with this number lies.
+pub(crate) fn numbered_key(directory: &str, sequence: u64) -> String {
+    format!("{directory}/{sequence:020}")
 }

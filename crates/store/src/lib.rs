@@ -30,6 +30,7 @@ mod repositories;
 mod restore;
 mod rotating;
 mod uploads;
+mod withdrawals;
 mod write;
 
 pub use bucket::{Bucket, ObjectBody};
@@ -50,4 +51,5 @@ pub use rotating::RotatingFile;
 pub use uploads::{
     AppendError, Chunk, FinishError, UnknownUpload, UploadId, UploadStatus, Uploads,
 };
+pub use withdrawals::WithdrawalSearch;
 pub use write::Confirmed;

@@ -9,17 +9,19 @@
 //! another pointer with the same sequence.
 
 mod pointers;
+mod withdrawn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use landbridge_core::Digest;
 use landbridge_core::catalog::{Catalog, CatalogBuilder, CatalogTooLarge};
 use landbridge_core::cause::chain;
 use landbridge_core::generation::{Repository, RepositoryEntry, Root};
 use landbridge_core::pointer::{Keys, Pointer, Verified};
 use landbridge_core::topology::{CopyId, CopySet};
+use landbridge_core::withdrawal::Withdrawals;
+use landbridge_core::{Digest, RepositoryName, Tag};
 
 use crate::bucket::Bucket;
 use crate::error::StoreError;
@@ -70,6 +72,10 @@ pub struct Loaded {
     pub pointer: Verified<Pointer>,
     /// Names and objects of the current and the retained generations.
     pub catalog: Arc<Catalog>,
+    /// What nobody is to get any more, if anything was ever withdrawn.
+    pub withdrawals: Option<Verified<Withdrawals>>,
+    /// Tags of the current generation that mean something which is withdrawn.
+    pub hidden_tags: BTreeSet<(RepositoryName, Tag)>,
     /// What each copy says that it holds, in the order of [`CatalogReader::copies`].
     pub holdings: Vec<CopyHolding>,
     /// What was refused, missing or failing: a sentence for each.
@@ -134,30 +140,40 @@ impl CatalogReader {
             Some(current) => (&*current.holdings, Some(current.pointer.clone())),
             None => (&[][..], self.last()),
         };
-        let (searched, holdings) = futures::future::join(
+        let obeyed = current.and_then(|loaded| loaded.withdrawals.clone());
+        let (searched, (withdrawals, refused), holdings) = futures::future::join3(
             self.search_authority(known.as_ref()),
+            self.find_withdrawn(obeyed),
             holders::ask(&self.copies, Some(before), self.holding_timeout),
         )
         .await;
+        notes.extend(refused);
         let holdings = holders::noted(holdings, &self.catalog, &mut notes);
         let pointer = self.choose(known, searched, before, &holdings, &mut notes).await?;
         if let Some(current) = current
             && current.pointer == pointer
+            && current.withdrawals == withdrawals
             && CopyHolding::same(&current.holdings, &holdings)
         {
             return Ok(Poll::Unchanged(notes));
         }
-        let catalog = Arc::new(self.load(&pointer, &holdings, &mut notes).await?);
-        Ok(Poll::New(Box::new(Loaded { pointer, catalog, holdings, notes })))
+        let withdrawn = withdrawals.as_ref().map(|list| list.content().digests());
+        let withdrawn = withdrawn.unwrap_or_default();
+        let (catalog, hidden_tags) = self.load(&pointer, &withdrawn, &holdings, &mut notes).await?;
+        let catalog = Arc::new(catalog);
+        let loaded = Loaded { pointer, catalog, withdrawals, hidden_tags, holdings, notes };
+        Ok(Poll::New(Box::new(loaded)))
     }
 
     /// Builds the catalog of the pointer's generation and the retained ones before it.
     async fn load(
         &self,
         pointer: &Verified<Pointer>,
+        withdrawn: &BTreeSet<Digest>,
         holdings: &[CopyHolding],
         notes: &mut Vec<String>,
-    ) -> Result<Catalog, ReadError> {
+    ) -> Result<(Catalog, BTreeSet<(RepositoryName, Tag)>), ReadError> {
+        let mut hidden = BTreeSet::new();
         let generations = self.generations(pointer, notes).await?;
         let mut documents = Documents::default();
         let mut expected_bytes = 0;
@@ -184,6 +200,11 @@ impl CatalogReader {
                 }
             };
             if document.is_current {
+                let tags = repository.tags.iter().filter(|tag| withdrawn.contains(&tag.digest));
+                hidden.extend(tags.map(|tag| (repository.name.clone(), tag.name.clone())));
+            }
+            let repository = repository.without(withdrawn);
+            if document.is_current {
                 builder.add_current(repository, document.copies)?;
             } else {
                 builder.add_retained(repository, document.copies)?;
@@ -194,7 +215,7 @@ impl CatalogReader {
                 builder.lack(held.copy, *digest);
             }
         }
-        Ok(builder.build()?)
+        Ok((builder.build()?, hidden))
     }
 
     /// The roots of the current and the retained generations, the current one first, each once.

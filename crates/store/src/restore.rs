@@ -1,6 +1,8 @@
 //! Publishing again what was published before: a rollback is a new pointer to an old generation.
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use std::collections::BTreeSet;
+
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use landbridge_core::Digest;
 use landbridge_core::generation::{Repository, Root};
 
@@ -15,11 +17,13 @@ const AT_ONCE: usize = 16;
 impl Publication {
     /// Checks a generation that was published before, for [`Publication::publish`]: its documents
     /// are read, and every object must be in the authority with its size. Their bytes were
-    /// confirmed when it was published. Mirrors count as far as their holdings name it.
+    /// confirmed when it was published. What is `withdrawn` need not be there, since nobody gets it.
+    /// Mirrors count as far as their holdings name it.
     pub async fn check_again(
         &self,
         base: Base,
         generation: Digest,
+        withdrawn: &BTreeSet<Digest>,
     ) -> Result<Checked, PublishError> {
         let root: Root = self.authority.get_document(&generation).await?;
         let mut mirrors = mirrors::begin(&self.mirrors);
@@ -29,6 +33,7 @@ impl Publication {
         for entry in &root.repositories {
             let repository: Repository = self.authority.get_document(&entry.digest).await?;
             let sizes: Vec<_> = stream::iter(repository.listed())
+                .filter(|(digest, _)| future::ready(!withdrawn.contains(digest)))
                 .map(|(digest, size)| Box::pin(found(&self.authority, digest, size)))
                 .buffered(AT_ONCE)
                 .try_collect()

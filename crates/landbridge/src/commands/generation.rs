@@ -87,11 +87,12 @@ async fn rollback(to: &str, reason: &str, published: &PublishedArgs) -> Outcome 
     Ok(exit)
 }
 
-fn press(published: &PublishedArgs) -> Outcome<Press> {
+pub(super) fn press(published: &PublishedArgs) -> Outcome<Press> {
     open(published, Press::of)
 }
 
-fn open(
+/// What was published, by a configuration or a data directory.
+pub(super) fn open(
     published: &PublishedArgs,
     configured: fn(&ReplicationSettings) -> anyhow::Result<Press>,
 ) -> Outcome<Press> {

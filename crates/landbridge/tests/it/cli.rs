@@ -4,7 +4,7 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
@@ -12,6 +12,7 @@ fn help_texts_teach() {
         &["import", "--help"],
         &["replicate", "--help"],
         &["audit", "--help"],
+        &["withdraw", "--help"],
         &["generation", "--help"],
         &["generation", "list", "--help"],
         &["generation", "diff", "--help"],

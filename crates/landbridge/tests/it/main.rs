@@ -23,3 +23,4 @@ mod receiver;
 mod replicate;
 mod running;
 mod serve;
+mod withdraw;

@@ -16,6 +16,7 @@ use crate::error::ImportError;
 use crate::gather_registry::gather_registry;
 use crate::plan::Current;
 use crate::progress::Listener;
+use crate::withdraw::withdrawn;
 
 /// What is known before anything is checked.
 pub(super) struct World {
@@ -92,7 +93,7 @@ pub(super) async fn gather(
         }
         copies.push(copy);
     }
-    let objects = objects(&current);
+    let objects = objects(&current, &withdrawn(publication).await?);
     Ok(World { sequence, generation, current, objects, copies, registry })
 }
 
@@ -111,12 +112,14 @@ impl CopyWorld {
     }
 }
 
-fn objects(current: &Current) -> Vec<Object> {
+/// What is withdrawn need not be anywhere.
+fn objects(current: &Current, withdrawn: &BTreeSet<Digest>) -> Vec<Object> {
     let mut all = BTreeMap::new();
     for repository in current.repositories.values() {
         let manifests = repository.manifests.iter().map(|it| (it.digest, it.size, &it.media_type));
         let blobs = repository.objects.iter().map(|it| (it.digest, it.size, &it.media_type));
-        for (digest, size, media_type) in manifests.chain(blobs) {
+        let all_of_it = manifests.chain(blobs).filter(|(digest, ..)| !withdrawn.contains(digest));
+        for (digest, size, media_type) in all_of_it {
             all.entry(digest).or_insert_with(|| (size, media_type.as_str().into()));
         }
     }

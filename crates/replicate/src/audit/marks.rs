@@ -45,34 +45,42 @@ pub(super) async fn mark(
         {
             batch.insert(next);
         }
-        match add(bucket, catalog, batch).await {
-            Ok(Added::Lacks(count)) => marked.added += count,
-            Ok(Added::TooMany) => marked.is_disowned = true,
+        match note_lacking(bucket, catalog, batch).await {
+            Ok(Noted::Lacks(count)) => marked.added += count,
+            Ok(Noted::TooMany) => marked.is_disowned = true,
             Err(error) => marked.failed = Some(landbridge_core::cause::chain(&error)),
         }
     }
     marked
 }
 
-enum Added {
+/// What became of a holding.
+pub(crate) enum Noted {
+    /// It lacks so many objects more.
     Lacks(u64),
+    /// It names no generation any more.
     TooMany,
 }
 
-async fn add(bucket: &Bucket, catalog: &str, batch: BTreeSet<Digest>) -> Result<Added, StoreError> {
+/// Lets a holding say that the mirror lacks these objects, unless it holds nothing anyway.
+pub(crate) async fn note_lacking(
+    bucket: &Bucket,
+    catalog: &str,
+    batch: BTreeSet<Digest>,
+) -> Result<Noted, StoreError> {
     let holding = bucket.get_holding().await?;
     // A mirror that says nothing is not asked by anybody.
     let Some(mut holding) =
         holding.filter(|it| it.catalog == catalog && !it.generations.is_empty())
     else {
-        return Ok(Added::Lacks(0));
+        return Ok(Noted::Lacks(0));
     };
     let mut lacks: BTreeSet<Digest> = holding.lacks.iter().copied().collect();
     let before = lacks.len();
     lacks.extend(batch);
     let added = (lacks.len() - before) as u64;
     if added == 0 {
-        return Ok(Added::Lacks(0));
+        return Ok(Noted::Lacks(0));
     }
     if lacks.len() > MOST_LACKS {
         holding.generations.clear();
@@ -81,7 +89,7 @@ async fn add(bucket: &Bucket, catalog: &str, batch: BTreeSet<Digest>) -> Result<
     let is_disowned = holding.generations.is_empty();
     holding.lacks = lacks.into_iter().collect();
     bucket.put_holding(&holding).await?;
-    Ok(if is_disowned { Added::TooMany } else { Added::Lacks(added) })
+    Ok(if is_disowned { Noted::TooMany } else { Noted::Lacks(added) })
 }
 
 #[cfg(test)]

@@ -11,4 +11,5 @@ mod interrupted;
 mod refused;
 mod replicate;
 mod served;
+mod withdraw;
 mod world;
