@@ -23,6 +23,7 @@ use url::Url;
 use crate::error::{OpenError, Place, StoreError};
 use crate::layout::BucketLayout;
 use crate::open;
+use crate::write::Signed;
 
 /// A bucket. Cloning it is cheap; clones share their connections.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ struct Inner {
     keeps_attributes: bool,
     /// Room for parts that are being written.
     parts: Arc<Semaphore>,
+    /// Requests that are signed beside `store`, where it is S3.
+    signed: Option<Signed>,
 }
 
 /// When a copy within the store is made.
@@ -95,6 +98,7 @@ impl Bucket {
             layout,
             keeps_attributes: opened.keeps_attributes,
             parts: Arc::new(Semaphore::new(PARTS_BEING_WRITTEN)),
+            signed: opened.signed,
         })))
     }
 
@@ -110,6 +114,7 @@ impl Bucket {
             layout: BucketLayout::Blobs,
             keeps_attributes: true,
             parts: Arc::new(Semaphore::new(PARTS_BEING_WRITTEN)),
+            signed: None,
         }))
     }
 
@@ -210,6 +215,11 @@ impl Bucket {
     pub(crate) async fn place_for_part(&self) -> Option<OwnedSemaphorePermit> {
         // Never closed.
         Arc::clone(&self.0.parts).acquire_owned().await.ok()
+    }
+
+    /// What can sign requests to this store.
+    pub(crate) fn signed(&self) -> Option<&Signed> {
+        self.0.signed.as_ref()
     }
 
     pub(crate) fn keeps_attributes(&self) -> bool {

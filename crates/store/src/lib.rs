@@ -23,6 +23,7 @@ mod layout;
 mod leases;
 mod mirrors;
 mod open;
+mod polite;
 pub mod publish;
 mod published;
 pub mod read;
@@ -52,4 +53,4 @@ pub use uploads::{
     AppendError, Chunk, FinishError, UnknownUpload, UploadId, UploadStatus, Uploads,
 };
 pub use withdrawals::WithdrawalSearch;
-pub use write::Confirmed;
+pub use write::{Confirmed, EverywhereError, Object, put_everywhere};

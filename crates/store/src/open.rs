@@ -19,6 +19,8 @@ use object_store::{
 use url::Url;
 
 use crate::error::{OpenError, Place, StoreError};
+use crate::polite::{Gate, Polite};
+use crate::write::Signed;
 
 /// A store cannot be reached if this passes before it takes a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +36,7 @@ pub(crate) struct Opened {
     pub(crate) scratch: Arc<dyn ObjectStore>,
     pub(crate) prefix: object_store::path::Path,
     pub(crate) keeps_attributes: bool,
+    pub(crate) signed: Option<Signed>,
 }
 
 /// An option of a cloud's store, as `object_store` names it, such as `aws_endpoint`.
@@ -53,8 +56,8 @@ pub(crate) fn open(url: &Url, options: &Options) -> Result<Opened, OpenError> {
         "file" => open_directory(url),
         "memory" => Ok(opened(Arc::new(InMemory::new()), object_store::path::Path::default())),
         "s3" => open_cloud(url, open_s3(url, options)),
-        "gs" => open_cloud(url, open_gs(url, options)),
-        "az" => open_cloud(url, open_az(url, options)),
+        "gs" => open_cloud(url, open_gs(url, options).map(|store| (store, None))),
+        "az" => open_cloud(url, open_az(url, options).map(|store| (store, None))),
         _ => Err(OpenError::Unknown(display(url))),
     }
 }
@@ -82,6 +85,7 @@ fn open_directory(url: &Url) -> Result<Opened, OpenError> {
         store: Arc::new(store.with_fsync(true)),
         prefix: object_store::path::Path::default(),
         keeps_attributes: false,
+        signed: None,
     })
 }
 
@@ -103,21 +107,26 @@ pub(crate) fn make_directory(directory: &Path) -> std::io::Result<()> {
 
 fn open_cloud(
     url: &Url,
-    store: object_store::Result<Arc<dyn ObjectStore>>,
+    store: object_store::Result<(Arc<dyn ObjectStore>, Option<Signed>)>,
 ) -> Result<Opened, OpenError> {
     let failed = |source| OpenError::Options { bucket: display(url), source };
     let prefix = object_store::path::Path::from_url_path(url.path())
         .map_err(|source| failed(source.into()))?;
-    let store = store.map_err(|source| failed(source.into()))?;
-    Ok(opened(store, prefix))
+    let (store, signed) = store.map_err(|source| failed(source.into()))?;
+    Ok(Opened { signed, ..opened(store, prefix) })
 }
 
 fn opened(store: Arc<dyn ObjectStore>, prefix: object_store::path::Path) -> Opened {
-    Opened { scratch: Arc::clone(&store), store, prefix, keeps_attributes: true }
+    Opened { scratch: Arc::clone(&store), store, prefix, keeps_attributes: true, signed: None }
 }
 
-fn open_s3(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn open_s3(
+    url: &Url,
+    options: &Options,
+) -> object_store::Result<(Arc<dyn ObjectStore>, Option<Signed>)> {
+    let gate = Arc::new(Gate::new());
     let mut builder = AmazonS3Builder::new()
+        .with_http_connector(Polite(Arc::clone(&gate)))
         .with_client_options(client_options())
         .with_retry(retries())
         .with_checksum_algorithm(Checksum::SHA256);
@@ -133,18 +142,26 @@ fn open_s3(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectS
         S3::ContainerCredentialsRelativeUri,
         S3::ContainerCredentialsFullUri,
     ];
-    if !signs.iter().any(has) {
+    let can_sign = signs.iter().any(has);
+    if !can_sign {
         builder = builder.with_skip_signature(true);
     }
     let endpoint = builder.get_config_value(&S3::Endpoint).unwrap_or_default();
     if endpoint.starts_with("http://") {
         builder = builder.with_allow_http(true);
     }
-    Ok(Arc::new(builder.with_bucket_name(url.host_str().unwrap_or_default()).build()?))
+    let builder = builder.with_bucket_name(url.host_str().unwrap_or_default());
+    let store = Arc::new(builder.build()?);
+    // Without a client nothing is streamed, and all goes through the store as everywhere else.
+    let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    let signed = http.ok().filter(|_| can_sign);
+    let signed = signed.map(|http| Signed::new(Arc::clone(&store), http, gate));
+    Ok((store, signed))
 }
 
 fn open_gs(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectStore>> {
     let mut builder = GoogleCloudStorageBuilder::new()
+        .with_http_connector(Polite(Arc::new(Gate::new())))
         .with_client_options(client_options())
         .with_retry(retries());
     for (key, value) in options {
@@ -169,8 +186,10 @@ fn open_gs(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectS
 }
 
 fn open_az(url: &Url, options: &Options) -> object_store::Result<Arc<dyn ObjectStore>> {
-    let mut builder =
-        MicrosoftAzureBuilder::new().with_client_options(client_options()).with_retry(retries());
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_http_connector(Polite(Arc::new(Gate::new())))
+        .with_client_options(client_options())
+        .with_retry(retries());
     for (key, value) in options {
         if let Ok(key) = key.parse::<Az>() {
             builder = builder.with_config(key, value);

@@ -11,31 +11,30 @@
 //! lifecycle rules remove; neither is visible as an object.
 
 mod adopt;
+mod checked;
+mod everywhere;
+mod parts;
+mod streamed;
 
-use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use futures::{Stream, TryStreamExt as _};
 use landbridge_core::Digest;
 use landbridge_core::digest::Hasher;
-use object_store::{
-    Attribute, Attributes, MultipartUpload, ObjectStoreExt as _, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult,
-};
-use tokio::task::JoinSet;
+use object_store::{Attribute, Attributes, ObjectStoreExt as _, PutOptions, PutPayload};
 
 use crate::bucket::Bucket;
 use crate::error::{Cause, PutError, StoreError};
 use crate::facts::Keep;
 
-/// The size of a part, and the largest object that is written by one request.
-const PART_BYTES: u64 = 8 << 20;
-/// The same in a directory, where a request costs little.
-const DIRECTORY_PART_BYTES: u64 = 256 << 10;
-/// A store takes 10,000 parts: huge objects get larger ones.
-const MOST_PARTS: u64 = 9_000;
-/// Parts that are under way at once.
-const PARTS_IN_FLIGHT: usize = 3;
+use checked::Checked;
+pub use everywhere::{EverywhereError, Object, put_everywhere};
+pub(crate) use parts::Pieces;
+pub(crate) use streamed::Signed;
+
+/// A store that failed to write is asked so long what lies under the key now.
+const LAST_LOOK: Duration = Duration::from_secs(30);
 
 /// Objects never change: whoever has one may keep it.
 pub(crate) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -97,8 +96,20 @@ impl Bucket {
         media_type: &str,
         source: impl Stream<Item = Result<Bytes, E>> + Send,
     ) -> Result<Confirmed, PutError> {
-        let key = self.object_key(digest);
         let mut source = Checked::new(self, digest, size, source);
+        let written = self.write_pieces(digest, size, media_type, &mut source).await;
+        self.confirm_written(digest, size, written).await
+    }
+
+    /// Writes what was checked, by one request or in parts, and gives the tag that it got.
+    async fn write_pieces(
+        &self,
+        digest: &Digest,
+        size: u64,
+        media_type: &str,
+        source: &mut impl Pieces,
+    ) -> Result<Option<String>, PutError> {
+        let key = self.object_key(digest);
         let attributes = self.attributes(media_type, IMMUTABLE);
         let written = if size <= self.part_bytes() {
             let mut chunks = Vec::new();
@@ -111,9 +122,9 @@ impl Bucket {
             result.map_err(|error| self.failed(&key, error))?
         } else {
             let part_bytes = self.part_bytes_of(size);
-            self.put_parts(Keep::Durable, &key, attributes, part_bytes, &mut source).await?
+            self.put_parts(Keep::Durable, &key, attributes, part_bytes, source).await?
         };
-        Ok(self.confirm_written(digest, size, &written).await?)
+        Ok(written.e_tag)
     }
 
     /// Makes sure that the bucket holds the object whole and right, by reading all of it; in a
@@ -140,21 +151,72 @@ impl Bucket {
         Ok(self.evidence(digest, size))
     }
 
-    /// The store's own size and tag prove that what lies there is what was just written; if they
-    /// do not, reading it does.
+    /// What was written is only there if the store says so itself: its checksum, or its size and
+    /// tag, prove that what lies there is what was just written; if they do not, reading it does.
+    /// Wrong bytes are removed: some stores keep what they refused.
     async fn confirm_written(
         &self,
         digest: &Digest,
         size: u64,
-        written: &PutResult,
+        written: Result<Option<String>, PutError>,
+    ) -> Result<Confirmed, PutError> {
+        match written {
+            Ok(e_tag) => {
+                let confirmed = self.confirm_tag(digest, size, e_tag).await;
+                if let Err(StoreError::WrongBytes { .. }) = confirmed {
+                    self.remove_wrong(digest, size).await;
+                }
+                Ok(confirmed?)
+            }
+            Err(error) => {
+                // In a directory nothing gets its name before it is right.
+                if matches!(error, PutError::Store(_)) && self.file("").is_none() {
+                    self.remove_wrong(digest, size).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn confirm_tag(
+        &self,
+        digest: &Digest,
+        size: u64,
+        e_tag: Option<String>,
     ) -> Result<Confirmed, StoreError> {
-        let key = self.object_key(digest);
-        let head = self.store().head(&self.path(&key)?).await;
-        let head = head.map_err(|error| self.failed(&key, error))?;
-        if head.size == size && head.e_tag.is_some() && head.e_tag == written.e_tag {
+        let is_right = match self.signed() {
+            Some(signed) => signed.look(self, digest).await?.is_some_and(|told| {
+                let is_tag = told.e_tag.is_some() && told.e_tag == e_tag;
+                told.size == size && (told.is_right || is_tag)
+            }),
+            None => {
+                let key = self.object_key(digest);
+                let head = self.store().head(&self.path(&key)?).await;
+                let head = head.map_err(|error| self.failed(&key, error))?;
+                head.size == size && head.e_tag.is_some() && head.e_tag == e_tag
+            }
+        };
+        if is_right {
             return Ok(self.evidence(digest, size));
         }
         self.confirm(digest, size).await
+    }
+
+    /// Removes what lies under an object's key if it is not the object. Whatever fails here has
+    /// failed before, and the first error says more.
+    async fn remove_wrong(&self, digest: &Digest, size: u64) {
+        let look = async {
+            // Who else may write here writes the same bytes, and confirms them after it.
+            if self.size_of(digest).await?.is_some()
+                && let Err(StoreError::WrongBytes { .. }) = self.confirm(digest, size).await
+            {
+                let key = self.object_key(digest);
+                let removed = self.store().delete(&self.path(&key)?).await;
+                removed.map_err(|error| self.failed(&key, error))?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        let _ = tokio::time::timeout(LAST_LOOK, look).await;
     }
 
     fn evidence(&self, digest: &Digest, size: u64) -> Confirmed {
@@ -168,151 +230,5 @@ impl Bucket {
             attributes.insert(Attribute::CacheControl, cache_control.into());
         }
         attributes
-    }
-
-    /// The largest object that is written by one request, in bytes.
-    pub(crate) fn part_bytes(&self) -> u64 {
-        if self.file("").is_some() { DIRECTORY_PART_BYTES } else { PART_BYTES }
-    }
-
-    /// The size of the parts of something that has `size` bytes at most.
-    pub(crate) fn part_bytes_of(&self, size: u64) -> u64 {
-        self.part_bytes().max(size.div_ceil(MOST_PARTS))
-    }
-
-    /// Writes what `source` gives in parts, under a key that it gets once all was right.
-    pub(crate) async fn put_parts(
-        &self,
-        keep: Keep,
-        key: &str,
-        attributes: Attributes,
-        part_bytes: u64,
-        source: &mut impl Pieces,
-    ) -> Result<PutResult, PutError> {
-        let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
-        let upload = self.store_for(keep).put_multipart_opts(&self.path(key)?, options).await;
-        let mut upload = upload.map_err(|error| self.failed(key, error))?;
-        let sent = self.send_parts(key, &mut *upload, part_bytes, source).await;
-        if let Err(error) = sent {
-            // What remains costs the store's owner a little space; the first error says more.
-            let _ = upload.abort().await;
-            return Err(error);
-        }
-        Ok(upload.complete().await.map_err(|error| self.failed(key, error))?)
-    }
-
-    async fn send_parts(
-        &self,
-        key: &str,
-        upload: &mut dyn MultipartUpload,
-        part_bytes: u64,
-        source: &mut impl Pieces,
-    ) -> Result<(), PutError> {
-        let mut sending = JoinSet::new();
-        let (mut part, mut part_size) = (Vec::new(), 0);
-        loop {
-            let chunk = source.next().await?;
-            let is_last = chunk.is_none();
-            if let Some(mut chunk) = chunk {
-                // Every part but the last must have the same size.
-                while part_size + chunk.len() as u64 >= part_bytes {
-                    let room = usize::try_from(part_bytes - part_size).unwrap_or(usize::MAX);
-                    part.push(chunk.split_to(room));
-                    let whole = PutPayload::from_iter(std::mem::take(&mut part));
-                    self.send_part(&mut sending, upload, whole).await;
-                    part_size = 0;
-                    self.wait_for(&mut sending, key, PARTS_IN_FLIGHT - 1).await?;
-                }
-                part_size += chunk.len() as u64;
-                part.push(chunk);
-            }
-            if is_last {
-                if part_size > 0 {
-                    self.send_part(&mut sending, upload, PutPayload::from_iter(part)).await;
-                }
-                return Ok(self.wait_for(&mut sending, key, 0).await?);
-            }
-        }
-    }
-
-    async fn send_part(
-        &self,
-        sending: &mut JoinSet<object_store::Result<()>>,
-        upload: &mut dyn MultipartUpload,
-        part: PutPayload,
-    ) {
-        let place = self.place_for_part().await;
-        let sent = upload.put_part(part);
-        sending.spawn(async move {
-            let _place = place;
-            sent.await
-        });
-    }
-
-    async fn wait_for(
-        &self,
-        sending: &mut JoinSet<object_store::Result<()>>,
-        key: &str,
-        most: usize,
-    ) -> Result<(), StoreError> {
-        while sending.len() > most
-            && let Some(part) = sending.join_next().await
-        {
-            let part = part.unwrap_or_else(|source| Err(object_store::Error::JoinError { source }));
-            part.map_err(|error| self.failed(key, error))?;
-        }
-        Ok(())
-    }
-}
-
-/// Bytes on their way into a store.
-pub(crate) trait Pieces {
-    /// The next ones; `None` at an end that is right.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, PutError>> + Send;
-}
-
-/// A source that is counted and hashed as it passes by. Its end is an error unless all was right.
-struct Checked<'a, S> {
-    bucket: &'a Bucket,
-    digest: &'a Digest,
-    size: u64,
-    seen: u64,
-    hasher: Option<Hasher>,
-    source: Pin<Box<S>>,
-}
-
-impl<'a, S: Stream<Item = Result<Bytes, E>>, E: Into<Cause>> Checked<'a, S> {
-    fn new(bucket: &'a Bucket, digest: &'a Digest, size: u64, source: S) -> Self {
-        let hasher = Some(Hasher::new(digest.algorithm()));
-        Self { bucket, digest, size, seen: 0, hasher, source: Box::pin(source) }
-    }
-}
-
-impl<S: Stream<Item = Result<Bytes, E>> + Send, E: Into<Cause>> Pieces for Checked<'_, S> {
-    async fn next(&mut self) -> Result<Option<Bytes>, PutError> {
-        let place = || self.bucket.place(&self.bucket.object_key(self.digest));
-        let wrong = |what| PutError::WrongSource { place: place(), what };
-        match self.source.next().await {
-            Some(Ok(chunk)) => {
-                self.seen += chunk.len() as u64;
-                if self.seen > self.size {
-                    return Err(wrong(format!("more than the expected {} bytes", self.size)));
-                }
-                if let Some(hasher) = &mut self.hasher {
-                    hasher.update(&chunk);
-                }
-                Ok(Some(chunk))
-            }
-            Some(Err(error)) => Err(PutError::Source { place: place(), source: error.into() }),
-            None if self.seen < self.size => {
-                Err(wrong(format!("{} bytes instead of {}", self.seen, self.size)))
-            }
-            None => match self.hasher.take().map(Hasher::finish) {
-                Some(found) if found != *self.digest => {
-                    Err(wrong(format!("bytes with the digest {found}")))
-                }
-                _ => Ok(None),
-            },
-        }
     }
 }
