@@ -12,9 +12,9 @@ use landbridge_core::pointer::Keys;
 use landbridge_core::reference::ImageName;
 use landbridge_registry::Source;
 use landbridge_replicate::{
-    Import, ImportError, Listener, Plan, Publishing, RegistrySource, Replication, Report, Stop,
-    WithdrawalChange, WithdrawalReport, import, prepare_import, prepare_replication, replicate,
-    roll_back, withdraw,
+    Import, ImportError, Listener, Pace, Plan, Publishing, RegistrySource, Replication, Report,
+    Stop, WithdrawalChange, WithdrawalReport, import, prepare_import, prepare_replication,
+    replicate, roll_back, withdraw,
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication, Published};
@@ -27,15 +27,13 @@ use crate::replication::{KeySource, ReplicationSettings, Target};
 /// After this the pointer of a local topology begins to alarm. Nobody renews it, and an alarm is
 /// all that it is.
 const EXPIRY: Duration = Duration::from_hours(365 * 24);
-/// Objects that are copied at once: enough to hide a disk's latency.
-const PARALLEL: usize = 4;
 
 /// Where releases are published, and who signs them.
 pub(crate) struct Press {
     publication: Publication,
     signers: Vec<Signer>,
     expires: Duration,
-    parallel: usize,
+    pace: Pace,
     stop: Stop,
 }
 
@@ -60,14 +58,14 @@ impl Press {
             minimum_sequence: 0,
         };
         let signers = vec![Signer::Ed25519(Box::new(key))];
-        Ok(Self { publication, signers, expires: EXPIRY, parallel: PARALLEL, stop: Stop::new() })
+        Ok(Self { publication, signers, expires: EXPIRY, pace: Pace::USUAL, stop: Stop::new() })
     }
 
     /// Opens the buckets that a configuration names, for looking at them: nobody signs yet.
     pub(crate) fn of(settings: &ReplicationSettings) -> anyhow::Result<Self> {
         let publication = publication(settings)?;
-        let (expires, parallel) = (settings.expires, settings.parallel);
-        Ok(Self { publication, signers: Vec::new(), expires, parallel, stop: Stop::new() })
+        let (expires, pace) = (settings.expires, settings.pace);
+        Ok(Self { publication, signers: Vec::new(), expires, pace, stop: Stop::new() })
     }
 
     /// The same, for publishing: with the keys that the configuration names.
@@ -156,9 +154,9 @@ impl Press {
 
     fn publishing(&self) -> Publishing<'_> {
         let now = Timestamp::now();
-        let Self { publication, signers, parallel, stop, .. } = self;
-        let (expires, parallel) = (self.expiry(now), *parallel);
-        Publishing { publication, signers, now, expires, parallel, stop }
+        let Self { publication, signers, pace, stop, .. } = self;
+        let (expires, pace) = (self.expiry(now), *pace);
+        Publishing { publication, signers, now, expires, pace, stop }
     }
 
     fn expiry(&self, now: Timestamp) -> Timestamp {

@@ -9,6 +9,7 @@ use landbridge_core::pointer::Keys;
 use landbridge_front::settings::LiveRegistry;
 use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
+use landbridge_replicate::Pace;
 use landbridge_sign::{KeyCommand, Signer};
 use landbridge_store::BucketLayout;
 use url::Url;
@@ -42,8 +43,8 @@ pub(crate) struct ReplicationSettings {
     pub(crate) mirrors: Vec<Target>,
     /// How long until a pointer begins to alarm.
     pub(crate) expires: Duration,
-    /// How many objects are copied at once.
-    pub(crate) parallel: usize,
+    /// How fast, and how patiently.
+    pub(crate) pace: Pace,
 }
 
 /// Where a key that signs is found. It is looked for only by whoever publishes: a front reads the

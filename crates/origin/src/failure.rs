@@ -150,7 +150,7 @@ fn answer(error: &OciError) -> Answer {
 /// What a client may know of the store's trouble; the rest is logged here.
 fn of_store(error: &StoreError) -> OciError {
     let (code, text) = match error {
-        StoreError::Unavailable { .. } | StoreError::Denied { .. } => {
+        StoreError::Unavailable { .. } | StoreError::Stalled { .. } | StoreError::Denied { .. } => {
             (Code::Unavailable, "the registry's storage is out of reach now: try again later")
         }
         StoreError::Full { .. } => {

@@ -1,32 +1,42 @@
 //! Carrying out a plan: objects first, every one confirmed, then names.
 //!
 //! Resumable: an object that a copy has is not sent to it again, so a second run repeats what was
-//! under way when the first one was stopped and no more.
+//! under way when the first one was stopped and no more. It is carried out twice: the second time
+//! for mirrors that fell behind the first time, from copies that have what they lack.
 //!
 //! A copy may be an origin's bucket, from which a collection takes what nothing refers to: until the
 //! generation is there, an old object is such a thing. So it is leased before it is confirmed. What
 //! is written now is too young to go.
+//!
+//! Invariant: what is in memory has a bound, whatever the number and size of objects and copies.
 
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use landbridge_core::Digest;
 use landbridge_core::topology::{CopyId, CopySet};
-use landbridge_store::{Confirmed, Evidence, StoreError};
+use landbridge_store::{Bucket, Confirmed, Evidence, Object, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::copies::Copies;
 use crate::error::ImportError;
-use crate::fan_out::{Object, copy_object};
+use crate::fan_out::copy_object;
 use crate::lease::Leased;
-use crate::patience::patiently;
+use crate::patience::{Pace, Patience, Waits};
 use crate::plan::{Plan, PlannedObject};
 use crate::progress::{CopyWork, Listener, Progress, Stop};
 use crate::report::Tally;
 use crate::supply::Supply;
 
+/// What objects in flight may take of memory together.
+const MEMORY_BYTES: u64 = 64 << 20;
+/// What even the smallest takes: its requests.
+const LEAST_BYTES: u64 = 64 << 10;
+
 /// What a run works with.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
     pub(crate) copies: &'a Copies<'a>,
-    /// How many objects at a time.
-    pub(crate) parallel: usize,
+    pub(crate) pace: Pace,
+    pub(crate) patience: &'a Patience,
     pub(crate) listener: Listener<'a>,
     pub(crate) stop: &'a Stop,
 }
@@ -38,6 +48,15 @@ pub(crate) struct Learned {
     pub(crate) evidence: Evidence,
 }
 
+/// How mirrors are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// Nobody waits for one that has trouble.
+    First,
+    /// They are all that is left to do.
+    CatchingUp,
+}
+
 /// Puts every object of the plan into every copy that works, and adds what was confirmed to the
 /// evidence. Asked to stop, it begins no more objects, and fails with [`ImportError::Stopped`] once
 /// those that are in flight are in place.
@@ -47,49 +66,33 @@ pub(crate) async fn apply_objects(
     run: Run<'_>,
     learned: &mut Learned,
 ) -> Result<(), ImportError> {
-    let Run { copies, parallel, listener, stop } = run;
-    let Learned { tally, evidence } = learned;
-    // What an earlier attempt confirmed needs no second look.
-    let working = copies.working(CopySet::ALL);
-    let is_open = |object: &&PlannedObject| {
-        let open = object.lacking.or(object.unconfirmed);
-        working.iter().any(|(id, bucket)| {
-            open.contains(*id) && evidence.size(bucket, &object.digest) != Some(object.size)
-        })
-    };
-    let objects: Vec<_> = plan.objects.iter().filter(is_open).cloned().collect();
-    let is_read = |object: &&PlannedObject| !object.lacking.is_empty();
-    listener(Progress::Planned {
-        objects: objects.len() as u64,
-        bytes: objects.iter().filter(is_read).map(|object| object.size).sum(),
-        copies: copies.all().map(|(id, name, _)| work_of(id, name, &objects)).collect(),
-    });
-    let (mut placed, all) = (0, objects.len());
     let leased = Leased::default();
-    let mut done = stream::iter(objects)
-        .take_while(|_| future::ready(!stop.is_asked()))
-        .map(|object| Box::pin(apply_object(object, supply, copies, &leased, listener)))
-        .buffer_unordered(parallel.max(1));
-    while let Some(object) = done.try_next().await? {
-        tally.objects_read += u64::from(object.was_read);
-        tally.bytes_read += if object.was_read { object.size } else { 0 };
-        tally.bytes_written += object.size * object.written;
-        tally.objects_checked += object.checked;
-        evidence.extend(object.confirmed);
-        placed += 1;
+    for round in [Round::First, Round::CatchingUp] {
+        let objects = open_objects(plan, run.copies, &learned.evidence);
+        if round == Round::CatchingUp && objects.is_empty() {
+            break;
+        }
+        let work = Work { supply, run, leased: &leased, round };
+        work.bring(objects, learned).await?;
+        if round == Round::First {
+            run.copies.give_another_chance();
+        }
     }
-    if placed < all {
-        Err(ImportError::Stopped { when: format!("with {placed} of {all} objects in place") })
-    } else {
-        Ok(())
-    }
+    Ok(())
 }
 
-fn work_of(id: CopyId, name: &str, objects: &[PlannedObject]) -> CopyWork {
-    let is_open = |object: &&PlannedObject| object.lacking.or(object.unconfirmed).contains(id);
-    let (objects, bytes) = (objects.iter().filter(is_open))
-        .fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.size));
-    CopyWork { name: name.to_owned(), objects, bytes }
+/// What is to be done for copies that work. What was confirmed needs no second look.
+fn open_objects(plan: &Plan, copies: &Copies<'_>, evidence: &Evidence) -> Vec<PlannedObject> {
+    let working = copies.working(CopySet::ALL);
+    let open = |object: &PlannedObject| {
+        let has = |bucket| evidence.size(bucket, &object.digest) == Some(object.size);
+        let open = working.iter().filter(|(_, bucket)| !has(bucket));
+        let open = open.fold(CopySet::EMPTY, |open, (id, _)| open.with(*id));
+        let (lacking, unconfirmed) = (object.lacking.and(open), object.unconfirmed.and(open));
+        let is_open = !lacking.or(unconfirmed).is_empty();
+        is_open.then(|| PlannedObject { lacking, unconfirmed, ..object.clone() })
+    };
+    plan.objects.iter().filter_map(open).collect()
 }
 
 /// An object that is in all copies that work.
@@ -101,54 +104,236 @@ struct Applied {
     confirmed: Vec<Confirmed>,
 }
 
-async fn apply_object(
-    object: PlannedObject,
-    supply: &Supply<'_>,
-    copies: &Copies<'_>,
-    leased: &Leased,
-    listener: Listener<'_>,
-) -> Result<Applied, ImportError> {
-    let PlannedObject { digest, size, .. } = object;
-    listener(Progress::Started { digest, size });
-    let mut applied =
-        Applied { size, was_read: false, written: 0, checked: 0, confirmed: Vec::new() };
-    let mut lacking = object.lacking;
-    for (id, copy) in copies.working(object.unconfirmed) {
-        let confirmed = async {
-            leased.lease(id, copy, &digest).await?;
-            copy.confirm(&digest, size).await
-        };
-        match confirmed.await {
-            Ok(confirmed) => {
-                applied.checked += 1;
-                listener(Progress::Placed { copy: id, size });
-                applied.confirmed.push(confirmed);
-            }
-            Err(StoreError::WrongBytes { .. } | StoreError::NotFound(_)) => {
-                lacking = lacking.with(id);
-            }
-            Err(error) => copies.fail(id, error)?,
-        }
-    }
-    let (ids, buckets): (Vec<_>, Vec<_>) = copies.working(lacking).into_iter().unzip();
-    if !buckets.is_empty() {
-        let object = Object { digest: &digest, size, media_type: &object.media_type };
-        applied.was_read = true;
-        let copied = patiently(|| async {
-            let chunks = supply.read(&digest, lacking).await?;
-            copy_object(supply, chunks, object, &buckets, listener).await
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    supply: &'a Supply<'a>,
+    run: Run<'a>,
+    leased: &'a Leased,
+    round: Round,
+}
+
+impl Work<'_> {
+    async fn bring(
+        &self,
+        objects: Vec<PlannedObject>,
+        learned: &mut Learned,
+    ) -> Result<(), ImportError> {
+        let Run { copies, pace, listener, stop, .. } = self.run;
+        let Learned { tally, evidence } = learned;
+        let is_read = |object: &&PlannedObject| !object.lacking.is_empty();
+        listener(Progress::Planned {
+            objects: objects.len() as u64,
+            bytes: objects.iter().filter(is_read).map(|object| object.size).sum(),
+            copies: copies.all().map(|(id, name, _)| work_of(id, name, &objects)).collect(),
         });
-        for (id, put) in ids.into_iter().zip(copied.await?) {
-            match put {
-                Ok(confirmed) => {
-                    applied.written += 1;
-                    listener(Progress::Placed { copy: id, size });
-                    applied.confirmed.push(confirmed);
-                }
-                Err(error) => copies.fail(id, error)?,
-            }
+        let (mut placed, all) = (0, objects.len());
+        let memory = Semaphore::new(kibibytes(MEMORY_BYTES) as usize);
+        let mut done = stream::iter(objects)
+            .take_while(|_| future::ready(!stop.is_asked()))
+            .map(|object| Box::pin(self.object(object, &memory)))
+            .buffer_unordered(pace.parallel.max(1));
+        while let Some(object) = done.try_next().await? {
+            // A mirror that is caught up reads in a copy, not in the source.
+            let is_source = self.round == Round::First && object.was_read;
+            tally.objects_read += u64::from(is_source);
+            tally.bytes_read += if is_source { object.size } else { 0 };
+            tally.bytes_written += object.size * object.written;
+            tally.objects_checked += object.checked;
+            evidence.extend(object.confirmed);
+            placed += 1;
+        }
+        if placed < all {
+            Err(ImportError::Stopped { when: format!("with {placed} of {all} objects in place") })
+        } else {
+            Ok(())
         }
     }
-    listener(Progress::Finished { digest });
-    Ok(applied)
+
+    async fn object(
+        &self,
+        object: PlannedObject,
+        memory: &Semaphore,
+    ) -> Result<Applied, ImportError> {
+        let Run { copies, listener, .. } = self.run;
+        let PlannedObject { digest, size, .. } = object;
+        let needed = copies.working(object.lacking).into_iter();
+        let needed = needed.map(|(_, bucket)| bucket.bytes_in_flight(&digest, size)).max();
+        let needed = needed.unwrap_or_default().clamp(LEAST_BYTES, MEMORY_BYTES);
+        // Never closed.
+        let _memory = memory.acquire_many(kibibytes(needed)).await.ok();
+        listener(Progress::Started { digest, size });
+        let mut applied =
+            Applied { size, was_read: false, written: 0, checked: 0, confirmed: Vec::new() };
+        let wrong = self.confirm(&object, &mut applied).await?;
+        let lacking = object.lacking.or(wrong);
+        self.write(&PlannedObject { lacking, ..object }, &mut applied).await?;
+        listener(Progress::Finished { digest });
+        Ok(applied)
+    }
+
+    /// Looks whether copies that have something of its size have the object. Gives those that have
+    /// not.
+    async fn confirm(
+        &self,
+        object: &PlannedObject,
+        applied: &mut Applied,
+    ) -> Result<CopySet, ImportError> {
+        let PlannedObject { digest, size, .. } = object;
+        let mut wrong = CopySet::EMPTY;
+        for (id, copy) in self.run.copies.working(object.unconfirmed) {
+            match self.confirm_in(id, copy, digest, *size).await {
+                Ok(confirmed) => {
+                    applied.checked += 1;
+                    self.placed(id, confirmed, applied);
+                }
+                Err(StoreError::WrongBytes { .. } | StoreError::NotFound(_)) => {
+                    wrong = wrong.with(id);
+                }
+                Err(error) => self.trouble(id, error)?,
+            }
+        }
+        Ok(wrong)
+    }
+
+    async fn confirm_in(
+        &self,
+        id: CopyId,
+        copy: &Bucket,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Confirmed, StoreError> {
+        self.leased.lease(id, copy, digest).await?;
+        copy.confirm(digest, size).await
+    }
+
+    /// Writes the object into every copy that lacks it, again where that may help.
+    async fn write(
+        &self,
+        object: &PlannedObject,
+        applied: &mut Applied,
+    ) -> Result<(), ImportError> {
+        let copies = self.run.copies;
+        let mut lacking = object.lacking;
+        let mut waits = Waits::new();
+        loop {
+            let working = copies.working(lacking);
+            if working.is_empty() {
+                return Ok(());
+            }
+            applied.was_read = true;
+            let mut failed = Vec::new();
+            match self.copy(object, lacking, &working).await {
+                Ok(puts) => {
+                    for ((id, _), put) in working.into_iter().zip(puts) {
+                        match put {
+                            Ok(confirmed) => {
+                                lacking = lacking.without(id);
+                                applied.written += 1;
+                                self.placed(id, confirmed, applied);
+                            }
+                            Err(error) => failed.push((Some(id), ImportError::from(error))),
+                        }
+                    }
+                }
+                // It cannot give what it was believed to have: somebody else has, and it gets it too.
+                Err(Unread { is_authority: true, .. })
+                    if self.supply.is_elsewhere(&object.digest) =>
+                {
+                    lacking = lacking.or(authority());
+                    continue;
+                }
+                Err(Unread { error, .. }) => failed.push((None, error)),
+            }
+            lacking = self.again(failed, lacking, &mut waits).await?;
+        }
+    }
+
+    /// What is tried again after failures, once it is time to.
+    async fn again(
+        &self,
+        failed: Vec<(Option<CopyId>, ImportError)>,
+        mut lacking: CopySet,
+        waits: &mut Waits,
+    ) -> Result<CopySet, ImportError> {
+        let mut has_waited = false;
+        for (id, error) in failed {
+            let mirror = id.filter(|id| !authority().contains(*id));
+            let stood_still = matches!(&error, ImportError::Store(StoreError::Stalled { .. }));
+            let is_worth_it = mirror.is_none() || (self.round == Round::CatchingUp && !stood_still);
+            // One wait is for all of them.
+            if is_worth_it && has_waited && error.may_pass() {
+                continue;
+            }
+            if is_worth_it && self.run.patience.wait(waits, &error).await {
+                has_waited = true;
+                continue;
+            }
+            match (mirror, error) {
+                (Some(id), ImportError::Store(error)) => {
+                    lacking = lacking.without(id);
+                    self.trouble(id, error)?;
+                }
+                (_, error) => return Err(error),
+            }
+        }
+        Ok(lacking)
+    }
+
+    async fn copy(
+        &self,
+        object: &PlannedObject,
+        lacking: CopySet,
+        copies: &[(CopyId, &Bucket)],
+    ) -> Result<Vec<Result<Confirmed, StoreError>>, Unread> {
+        let PlannedObject { digest, size, media_type, .. } = object;
+        let reading = self.supply.read(digest, lacking).await;
+        let reading = reading.map_err(|error| {
+            let is_authority = matches!(error, ImportError::Store(StoreError::NotFound(_)));
+            Unread { is_authority, error }
+        })?;
+        let is_authority = reading.is_authority;
+        let buckets: Vec<_> = copies.iter().map(|(_, bucket)| *bucket).collect();
+        let object = Object { digest, size: *size, media_type };
+        let Run { pace, listener, .. } = self.run;
+        let copied = copy_object(reading, object, &buckets, pace.stall, listener).await;
+        copied.map_err(|error| {
+            let is_wrong = matches!(error, ImportError::Corrupt { .. });
+            Unread { is_authority: is_authority && is_wrong, error }
+        })
+    }
+
+    fn placed(&self, id: CopyId, confirmed: Confirmed, applied: &mut Applied) {
+        self.run.copies.praise(id);
+        (self.run.listener)(Progress::Placed { copy: id, size: confirmed.size() });
+        applied.confirmed.push(confirmed);
+    }
+
+    fn trouble(&self, id: CopyId, error: StoreError) -> Result<(), StoreError> {
+        match self.round {
+            Round::First => self.run.copies.strike(id, error),
+            Round::CatchingUp => self.run.copies.fail(id, error),
+        }
+    }
+}
+
+fn authority() -> CopySet {
+    CopyId::new(0).map_or(CopySet::EMPTY, |authority| CopySet::EMPTY.with(authority))
+}
+
+/// Why an object could not be read.
+struct Unread {
+    /// The authority has not got it, or something else in its place.
+    is_authority: bool,
+    error: ImportError,
+}
+
+fn kibibytes(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
+fn work_of(id: CopyId, name: &str, objects: &[PlannedObject]) -> CopyWork {
+    let is_open = |object: &&PlannedObject| object.lacking.or(object.unconfirmed).contains(id);
+    let (objects, bytes) = (objects.iter().filter(is_open))
+        .fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.size));
+    CopyWork { name: name.to_owned(), objects, bytes }
 }

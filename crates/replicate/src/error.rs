@@ -28,14 +28,6 @@ pub enum ImportError {
         /// What is wrong.
         what: String,
     },
-    /// The source broke off while an object was read.
-    #[error("{place} broke off")]
-    Broken {
-        /// Where it was read.
-        place: String,
-        /// Why.
-        source: std::io::Error,
-    },
     /// Something that the registry had a moment ago, or that its manifests refer to, is not there.
     #[error("{what} is not there: was it deleted meanwhile, or was the push not complete?")]
     Gone {
@@ -136,7 +128,11 @@ pub enum ImportError {
 impl ImportError {
     /// Whether to try again is of use.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Registry(ClientError::Unavailable { .. }) | Self::Broken { .. })
+        match self {
+            Self::Registry(error) => matches!(error, ClientError::Unavailable { .. }),
+            Self::Store(error) => error.may_pass(),
+            _ => false,
+        }
     }
 
     /// How long the other side wants to be left alone, if it said so.

@@ -43,6 +43,7 @@ pub use history::{
 };
 pub use import::{Import, import, prepare_import};
 pub use naming::{NamedImage, NamingError, Target, name_images};
+pub use patience::Pace;
 pub use plan::{CopyState, Current, Plan, PlannedObject, TagChange, plan_import};
 pub use progress::{CopyWork, Listener, Progress, Stop};
 pub use publishing::Publishing;

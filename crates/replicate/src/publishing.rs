@@ -19,6 +19,7 @@ use crate::apply::{Learned, Run, apply_objects};
 use crate::copies::Copies;
 use crate::error::ImportError;
 use crate::holdings::mend_holding;
+use crate::patience::{Pace, Patience};
 use crate::plan::Plan;
 use crate::progress::{Listener, Progress, Stop};
 use crate::report::{Report, report};
@@ -38,8 +39,8 @@ pub struct Publishing<'a> {
     pub now: Timestamp,
     /// When the pointer begins to alarm.
     pub expires: Timestamp,
-    /// How many objects are copied at once. Each needs up to 32 MiB for each copy.
-    pub parallel: usize,
+    /// How fast, and how patiently.
+    pub pace: Pace,
     /// Asks the run to end.
     pub stop: &'a Stop,
 }
@@ -66,8 +67,9 @@ impl Publishing<'_> {
         listener: Listener<'_>,
         look: impl Fn() -> F,
     ) -> Result<Report, ImportError> {
-        let Self { parallel, stop, .. } = *self;
-        let run = Run { copies, parallel, listener, stop };
+        let Self { pace, stop, .. } = *self;
+        let patience = Patience::new(pace.retries);
+        let run = Run { copies, pace, patience: &patience, listener, stop };
         let mut learned = Learned::default();
         for attempt in 1..=MAX_ATTEMPTS {
             if attempt > 1 {
@@ -79,6 +81,7 @@ impl Publishing<'_> {
             if !plan.publishes() {
                 let Learned { mut tally, evidence } = learned;
                 tally.warnings.extend(copies.failures());
+                tally.recovered = copies.recoveries();
                 if is_behind {
                     tally.warnings.extend(self.mend_holdings(&plan, &evidence, copies).await?);
                 }
@@ -89,6 +92,7 @@ impl Publishing<'_> {
                 Ok(published) => {
                     let mut tally = learned.tally;
                     tally.warnings.extend(copies.failures());
+                    tally.recovered = copies.recoveries();
                     tally.warnings.extend(published.mirrors.iter().filter_map(warning));
                     let sequence = published.pointer.content().sequence;
                     return Ok(report(&plan, tally, Some(sequence)));

@@ -32,6 +32,8 @@ pub struct Report {
     pub skipped: Vec<String>,
     /// What is published, is not in the registry, and stays.
     pub kept: Vec<String>,
+    /// Mirrors that fell behind and were caught up: a sentence for each.
+    pub recovered: Vec<String>,
     /// What went wrong without stopping the import.
     pub warnings: Vec<String>,
 }
@@ -55,6 +57,7 @@ pub(crate) struct Tally {
     pub(crate) bytes_written: u64,
     pub(crate) objects_checked: u64,
     pub(crate) rebases: u32,
+    pub(crate) recovered: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -77,6 +80,7 @@ pub(crate) fn report(plan: &Plan, tally: Tally, sequence: Option<u64>) -> Report
         rebases: tally.rebases,
         skipped: plan.skipped.clone(),
         kept: plan.kept.clone(),
+        recovered: tally.recovered,
         warnings: tally.warnings,
     }
 }
@@ -108,6 +112,9 @@ impl fmt::Display for Report {
         }
         for kept in &self.kept {
             writeln!(f, "kept: {kept}")?;
+        }
+        for recovered in &self.recovered {
+            writeln!(f, "{recovered}")?;
         }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;

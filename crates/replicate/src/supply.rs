@@ -15,8 +15,15 @@ use landbridge_store::Bucket;
 
 use crate::error::ImportError;
 
-/// Bytes on their way, not verified: every copy hashes what it gets.
-pub(crate) type Bytestream = BoxStream<'static, Result<Bytes, ImportError>>;
+/// An object on its way, not verified.
+pub(crate) struct Reading {
+    /// What a message calls its place.
+    pub(crate) place: String,
+    /// It is read in the authority.
+    pub(crate) is_authority: bool,
+    /// Its bytes.
+    pub(crate) chunks: BoxStream<'static, Result<Bytes, ImportError>>,
+}
 
 /// Who gives the bytes.
 pub(crate) enum Supply<'a> {
@@ -46,49 +53,56 @@ impl Supply<'_> {
         &self,
         digest: &Digest,
         lacking: CopySet,
-    ) -> Result<Bytestream, ImportError> {
+    ) -> Result<Reading, ImportError> {
         match self {
             Self::Source(source) => {
                 let blob = source.read(digest).await?;
-                Ok(blob.into_stream().map_err(ImportError::from).boxed())
+                let chunks = blob.into_stream().map_err(ImportError::from).boxed();
+                Ok(Reading { place: source.file_of(digest), is_authority: false, chunks })
             }
             Self::Registry(supply) => supply.read(digest, lacking).await,
             Self::Copy(bucket) => {
-                let body = bucket.read(digest, None).await?;
-                Ok(body.stream.map_err(ImportError::from).boxed())
+                let chunks = bucket.read(digest, None).await?.stream;
+                let chunks = chunks.map_err(ImportError::from).boxed();
+                let place = bucket.name().to_owned();
+                Ok(Reading { place, is_authority: false, chunks })
             }
         }
     }
 
-    /// What a message calls the place of the object.
-    pub(crate) fn place(&self, digest: &Digest) -> String {
+    /// Whether somebody else has the object if the authority has not.
+    pub(crate) fn is_elsewhere(&self, digest: &Digest) -> bool {
         match self {
-            Self::Source(source) => source.file_of(digest),
-            Self::Registry(supply) => supply.place(digest),
-            Self::Copy(bucket) => bucket.name().to_owned(),
+            Self::Source(_) | Self::Copy(_) => true,
+            Self::Registry(supply) => {
+                supply.manifests.contains_key(digest) || supply.homes.contains_key(digest)
+            }
         }
     }
 }
 
 impl RegistrySupply<'_> {
-    async fn read(&self, digest: &Digest, lacking: CopySet) -> Result<Bytestream, ImportError> {
+    async fn read(&self, digest: &Digest, lacking: CopySet) -> Result<Reading, ImportError> {
+        let read = |place, chunks| Ok(Reading { place, is_authority: false, chunks });
         if let Some(bytes) = self.manifests.get(digest) {
-            return Ok(stream::iter([Ok(bytes.clone())]).boxed());
+            return read(self.place(digest), stream::iter([Ok(bytes.clone())]).boxed());
         }
         let authority = CopyId::new(0);
         if authority.is_some_and(|authority| !lacking.contains(authority)) {
             let body = self.authority.read(digest, None).await?;
-            return Ok(body.stream.map_err(ImportError::from).boxed());
+            let chunks = body.stream.map_err(ImportError::from).boxed();
+            let place = self.authority.name().to_owned();
+            return Ok(Reading { place, is_authority: true, chunks });
         }
         let gone = || ImportError::Gone { what: format!("{digest} in {}", self.place(digest)) };
         let home = self.homes.get(digest).ok_or_else(gone)?;
         if let Some(body) = self.client.blob(home, digest, None).await? {
-            return Ok(body.map_err(ImportError::from).boxed());
+            return read(self.place(digest), body.map_err(ImportError::from).boxed());
         }
         // Manifests beyond those that are kept are no blobs to every registry.
         let manifest = self.client.manifest(home, ManifestReference::Digest(*digest)).await?;
         let bytes = manifest.ok_or_else(gone)?.bytes;
-        Ok(stream::iter([Ok(bytes)]).boxed())
+        read(self.place(digest), stream::iter([Ok(bytes)]).boxed())
     }
 
     fn place(&self, digest: &Digest) -> String {

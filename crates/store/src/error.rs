@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use landbridge_core::generation::DocumentError;
 use landbridge_core::holding::HoldingError;
@@ -100,6 +101,14 @@ pub enum StoreError {
         /// What it lacks.
         #[source]
         source: Cause,
+    },
+    /// It takes nothing and does not fail either: do not wait for it.
+    #[error("{place} stands still: nothing was taken for {} seconds", .patience.as_secs_f32())]
+    Stalled {
+        /// Where.
+        place: Place,
+        /// How long it was waited for.
+        patience: Duration,
     },
     /// Out of reach or failing: try again later.
     #[error("{place} is out of reach: try again later")]
@@ -205,6 +214,11 @@ impl StoreError {
             Some(io::ErrorKind::PermissionDenied) => Self::Denied { place, source },
             _ => Self::Unavailable { place, source },
         }
+    }
+
+    /// True if it may succeed when it is tried again.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Stalled { .. })
     }
 
     /// True if there is nothing under the key.

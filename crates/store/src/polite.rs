@@ -124,6 +124,6 @@ mod tests {
         let more = tokio::time::timeout(Duration::from_secs(1), gate.enter());
         assert!(more.await.is_err());
         places.pop();
-        gate.enter().await.unwrap();
+        assert!(gate.enter().await.is_some());
     }
 }

@@ -184,17 +184,16 @@ impl Bucket {
         size: u64,
         e_tag: Option<String>,
     ) -> Result<Confirmed, StoreError> {
-        let is_right = match self.signed() {
-            Some(signed) => signed.look(self, digest).await?.is_some_and(|told| {
+        let is_right = if let Some(signed) = self.signed() {
+            signed.look(self, digest).await?.is_some_and(|told| {
                 let is_tag = told.e_tag.is_some() && told.e_tag == e_tag;
                 told.size == size && (told.is_right || is_tag)
-            }),
-            None => {
-                let key = self.object_key(digest);
-                let head = self.store().head(&self.path(&key)?).await;
-                let head = head.map_err(|error| self.failed(&key, error))?;
-                head.size == size && head.e_tag.is_some() && head.e_tag == e_tag
-            }
+            })
+        } else {
+            let key = self.object_key(digest);
+            let head = self.store().head(&self.path(&key)?).await;
+            let head = head.map_err(|error| self.failed(&key, error))?;
+            head.size == size && head.e_tag.is_some() && head.e_tag == e_tag
         };
         if is_right {
             return Ok(self.evidence(digest, size));

@@ -20,7 +20,7 @@ use super::gather::{CopyWorld, Object, World};
 use super::pace::Pace;
 use super::run::way;
 use crate::error::ImportError;
-use crate::fan_out::{self, copy_object};
+use crate::fan_out::copy_object;
 use crate::holdings::mend_holding;
 use crate::plan::Plan;
 use crate::progress::{Listener, Progress};
@@ -151,9 +151,10 @@ async fn copy(
 ) -> Result<Vec<Result<Confirmed, landbridge_store::StoreError>>, ImportError> {
     let Object { digest, size, media_type } = object;
     let supply = Supply::Copy(source);
-    let chunks = supply.read(digest, landbridge_core::topology::CopySet::EMPTY).await?;
-    let object = fan_out::Object { digest, size: *size, media_type };
-    copy_object(&supply, chunks, object, buckets, listener).await
+    let reading = supply.read(digest, landbridge_core::topology::CopySet::EMPTY).await?;
+    let object = landbridge_store::Object { digest, size: *size, media_type };
+    let stall = crate::patience::Pace::USUAL.stall;
+    copy_object(reading, object, buckets, stall, listener).await
 }
 
 /// What was written counts once clients get it.

@@ -6,10 +6,14 @@
 
 mod audit;
 mod collected;
+mod faults;
 mod import;
 mod interrupted;
 mod refused;
 mod replicate;
+#[allow(dead_code, reason = "here the server has its own faults")]
+#[path = "../../../store/tests/it/s3.rs"]
+mod s3;
 mod served;
 mod withdraw;
 mod world;

@@ -18,15 +18,15 @@ use url::Url;
 use crate::world::World;
 
 /// A registry that is pushed to.
-struct Registry(Origin);
+pub(crate) struct Registry(pub(crate) Origin);
 
 impl Registry {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         // It has an event loop of its own, which cannot be made on another one.
         Self(std::thread::spawn(Origin::start).join().unwrap().unwrap())
     }
 
-    fn send(&self, method: &str, target: &str, media_type: &str, body: &[u8]) -> u16 {
+    pub(crate) fn send(&self, method: &str, target: &str, media_type: &str, body: &[u8]) -> u16 {
         let mut request = format!(
             "{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
             body.len()
@@ -38,17 +38,17 @@ impl Registry {
         wire.answer(method).unwrap().unwrap().status
     }
 
-    fn push_blob(&self, repository: &str, blob: &Blob) {
+    pub(crate) fn push_blob(&self, repository: &str, blob: &Blob) {
         let target = format!("/v2/{repository}/blobs/uploads/?digest={}", blob.digest);
         assert_eq!(self.send("POST", &target, "application/octet-stream", &blob.bytes), 201);
     }
 
-    fn push_manifest(&self, repository: &str, reference: &str, manifest: &Blob) {
+    pub(crate) fn push_manifest(&self, repository: &str, reference: &str, manifest: &Blob) {
         let target = format!("/v2/{repository}/manifests/{reference}");
         assert_eq!(self.send("PUT", &target, &manifest.media_type, &manifest.bytes), 201);
     }
 
-    fn push_image(&self, repository: &str, reference: &str, image: &Image) {
+    pub(crate) fn push_image(&self, repository: &str, reference: &str, image: &Image) {
         for blob in image.layers.iter().chain([&image.config]) {
             self.push_blob(repository, blob);
         }
@@ -66,7 +66,7 @@ impl Registry {
         assert_eq!(self.send("DELETE", &target, "text/plain", b""), 202);
     }
 
-    fn client(&self) -> RegistryClient {
+    pub(crate) fn client(&self) -> RegistryClient {
         client(&self.0.url(), "")
     }
 }
@@ -86,7 +86,7 @@ fn client(url: &str, prefix: &str) -> RegistryClient {
 }
 
 impl World {
-    async fn replicate(&self, registry: &Registry) -> Result<Report, ImportError> {
+    pub(crate) async fn replicate(&self, registry: &Registry) -> Result<Report, ImportError> {
         self.replicate_from(&registry.client()).await
     }
 
@@ -94,7 +94,7 @@ impl World {
         replicate(&self.replication(client), &|_| {}).await
     }
 
-    fn replication<'a>(&'a self, client: &'a RegistryClient) -> Replication<'a> {
+    pub(crate) fn replication<'a>(&'a self, client: &'a RegistryClient) -> Replication<'a> {
         Replication {
             source: RegistrySource { client, anonymous: None, repositories: None },
             publishing: self.publishing(),
@@ -102,7 +102,7 @@ impl World {
     }
 }
 
-fn image(seed: u64, architecture: &str) -> Image {
+pub(crate) fn image(seed: u64, architecture: &str) -> Image {
     Recipe { seed, architecture: architecture.to_owned(), ..Recipe::default() }.pack().unwrap()
 }
 

@@ -8,7 +8,7 @@ use landbridge_core::pointer::{Keys, Pointer, Verified};
 use landbridge_core::reference::ImageName;
 use landbridge_registry::{Source, SourceLimits};
 use landbridge_replicate::{
-    Import, ImportError, Plan, Progress, Publishing, Report, Stop, import, prepare_import,
+    Import, ImportError, Pace, Plan, Progress, Publishing, Report, Stop, import, prepare_import,
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication};
@@ -21,6 +21,8 @@ use url::Url;
 pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) publication: Publication,
+    /// As usual, but for few objects at once, so that there is a middle to be stopped in.
+    pub(crate) pace: Pace,
     signers: Vec<Signer>,
     /// Asks every run of this world to end.
     pub(crate) stop: Stop,
@@ -42,7 +44,9 @@ impl World {
             keys: Keys::new(vec![key.public().clone()], 1).unwrap(),
             minimum_sequence: 0,
         };
-        Self { dir, publication, signers: vec![Signer::Ed25519(Box::new(key))], stop: Stop::new() }
+        let pace = Pace { parallel: 2, ..Pace::USUAL };
+        let signers = vec![Signer::Ed25519(Box::new(key))];
+        Self { dir, publication, pace, signers, stop: Stop::new() }
     }
 
     /// An empty layout with this name.
@@ -85,7 +89,7 @@ impl World {
         let expires = "2027-11-22T00:00:00Z".parse().unwrap();
         let (publication, stop) = (&self.publication, &self.stop);
         let signers = &self.signers;
-        Publishing { publication, signers, now, expires, parallel: 2, stop }
+        Publishing { publication, signers, now, expires, pace: self.pace, stop }
     }
 
     /// What `--dry-run` shows.

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::Confirmed;
 use super::checked::Passing;
 use super::parts::Pieces;
+use super::streamed::Signed;
 use crate::bucket::Bucket;
 use crate::error::{Place, PutError, StoreError};
 
@@ -53,7 +54,7 @@ pub enum EverywhereError<E> {
 /// Writes an object from `source` into all of `buckets`, and says of each, in their order, whether
 /// it has it now, as [`Bucket::put_object`] does. What lies there is not looked at before.
 ///
-/// A bucket that takes nothing for `stall` is [`StoreError::Unavailable`] at once, and one that does
+/// A bucket that takes nothing for `stall` is [`StoreError::Stalled`] at once, and one that does
 /// not finish in four times as long. `passed` is told of bytes that were handed on. The whole fails
 /// only if the source does; nothing becomes visible then.
 pub async fn put_everywhere<E: Send>(
@@ -72,10 +73,7 @@ pub async fn put_everywhere<E: Send>(
         aborts.push(abort.clone());
         takers.push(Taker { sender, abort });
         puts.push(async move {
-            put.await.unwrap_or_else(|_| {
-                let source = format!("it did not move for {} seconds", stall.as_secs_f32()).into();
-                Err(StoreError::Unavailable { place, source }.into())
-            })
+            put.await.unwrap_or_else(|_| Err(StoreError::Stalled { place, patience: stall }.into()))
         });
     }
     let mut fed = Ok(());
@@ -181,7 +179,7 @@ impl Bucket {
     /// How many bytes of an object are in memory while it is written, at most.
     pub fn bytes_in_flight(&self, digest: &Digest, size: u64) -> u64 {
         let written = match self.signed() {
-            Some(signed) if signed.takes(digest, size) => 0,
+            Some(_) if Signed::takes(digest, size) => 0,
             Some(_) | None => self.bytes_in_parts(size),
         };
         size.min(written + WAITING_BYTES)
@@ -190,7 +188,7 @@ impl Bucket {
     async fn put_fed(&self, object: Object<'_>, mut fed: Fed) -> Result<Confirmed, PutError> {
         let Object { digest, size, media_type } = object;
         let written = match self.signed() {
-            Some(signed) if signed.takes(digest, size) => signed.put(self, object, fed).await,
+            Some(signed) if Signed::takes(digest, size) => signed.put(self, object, fed).await,
             Some(_) | None => self.write_pieces(digest, size, media_type, &mut fed).await,
         };
         self.confirm_written(digest, size, written).await

@@ -66,7 +66,7 @@ impl Signed {
     }
 
     /// Whether such an object is written here.
-    pub(super) fn takes(&self, digest: &Digest, size: u64) -> bool {
+    pub(super) fn takes(digest: &Digest, size: u64) -> bool {
         checksum(digest).is_some() && (LEAST_BYTES..=MOST_BYTES).contains(&size)
     }
 

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, Stream};
@@ -13,7 +15,10 @@ use landbridge_core::generation::{ObjectEntry, Repository, RepositoryEntry, Root
 use landbridge_core::holding::Holding;
 use landbridge_core::pointer::{Keys, Pointer};
 use landbridge_sign::LocalKey;
-use landbridge_store::{Bucket, BucketLayout, Creation, PutError, Repositories, StoreError};
+use landbridge_store::{
+    Bucket, BucketLayout, Creation, EverywhereError, Object, PutError, Repositories, StoreError,
+    put_everywhere,
+};
 use landbridge_testkit::{Azurite, Garage, Gcs};
 use url::Url;
 
@@ -110,6 +115,7 @@ async fn promises_of_a_mirror(bucket: &Bucket) {
     absent(bucket).await;
     whole_objects_come_back(bucket).await;
     wrong_sources_leave_nothing(bucket).await;
+    one_read_is_for_many(bucket).await;
     damage_is_found_and_repaired(bucket).await;
     ranges(bucket).await;
     documents(bucket).await;
@@ -222,6 +228,45 @@ async fn wrong_sources_leave_nothing(bucket: &Bucket) {
 
         assert_eq!(bucket.size_of(&digest).await.unwrap(), None);
         put(bucket, &bytes).await;
+    }
+}
+
+/// In this bucket and in a directory, at the same time.
+async fn one_read_is_for_many(bucket: &Bucket) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = Url::from_directory_path(directory.path()).unwrap();
+    let other = Bucket::open(&url, BucketLayout::Blobs).unwrap();
+    let both = [bucket, &other];
+    let (stall, nobody) = (Duration::from_secs(30), |_| {});
+    for size in [0, 1, 255_000, 1 << 20, LARGE] {
+        let bytes = content(7, size);
+        let size = bytes.len() as u64;
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let digest = Digest::of(algorithm, &bytes);
+            let object = Object { digest: &digest, size, media_type: TYPE };
+            if size > 1 {
+                let wrong = source(&content(8, bytes.len()));
+                let error = put_everywhere(&both, object, stall, wrong, &nobody).await;
+                assert!(matches!(error, Err(EverywhereError::Wrong(_))), "{error:?}");
+                let broken = source(&bytes.slice(..bytes.len() / 2))
+                    .map_err(|never| match never {})
+                    .chain(stream::iter([Err("broken off")]));
+                let error = put_everywhere(&both, object, stall, broken, &nobody).await;
+                assert!(matches!(error, Err(EverywhereError::Source("broken off"))), "{error:?}");
+                for bucket in both {
+                    assert_eq!(bucket.size_of(&digest).await.unwrap(), None, "{bucket:?}");
+                }
+            }
+            let passed = AtomicU64::new(0);
+            let count = |bytes| _ = passed.fetch_add(bytes, Ordering::Relaxed);
+            let puts = put_everywhere(&both, object, stall, source(&bytes), &count).await.unwrap();
+            assert_eq!(passed.into_inner(), size);
+            for (put, bucket) in puts.into_iter().zip(both) {
+                let confirmed = put.unwrap();
+                assert_eq!((confirmed.bucket(), confirmed.size()), (bucket.name(), size));
+                assert_eq!(bucket.get(&digest, size).await.unwrap(), bytes);
+            }
+        }
     }
 }
 

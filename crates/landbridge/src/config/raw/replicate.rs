@@ -29,10 +29,18 @@ pub(crate) struct Replicate {
     /// After this the release begins to alarm, unless another one has taken its place.
     #[serde(default = "Replicate::expiry")]
     pub(crate) expires: Period,
-    /// How many objects are copied at once. Each needs up to 32 MiB for each copy.
+    /// How many objects are copied at once. Large ones are fewer: all together take 64 MiB of
+    /// memory at most.
     #[schemars(range(min = 1, max = 256))]
     #[serde(default = "Replicate::parallel")]
     pub(crate) parallel: u16,
+    /// A mirror that takes nothing for this long is left behind, and caught up when all others have
+    /// everything.
+    #[serde(default = "Replicate::stall")]
+    pub(crate) stall: Period,
+    /// How long a run waits in all for what failed and may pass.
+    #[serde(default = "Replicate::retries")]
+    pub(crate) retries: Period,
 }
 
 /// Who signs: exactly one of `key_file`, `key_variable` and `command`.
@@ -67,6 +75,14 @@ impl Replicate {
     }
 
     pub(crate) const fn parallel() -> u16 {
-        4
+        32
+    }
+
+    pub(crate) const fn stall() -> Period {
+        Period::seconds(30)
+    }
+
+    pub(crate) const fn retries() -> Period {
+        Period::seconds(10 * 60)
     }
 }

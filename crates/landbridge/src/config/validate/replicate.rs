@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use landbridge_core::RepositoryName;
 use landbridge_front::settings::{self as front, Face, OriginKind};
+use landbridge_replicate::Pace;
 use landbridge_sign::KeyCommand;
 use url::Url;
 
@@ -68,7 +69,11 @@ impl Validator<'_> {
             },
             mirrors: mirrors(front),
             expires,
-            parallel: raw.parallel.into(),
+            pace: Pace {
+                parallel: raw.parallel.into(),
+                stall: self.at_least(raw.stall, Duration::from_secs(1), &at.field("stall")),
+                retries: self.at_least(raw.retries, Duration::ZERO, &at.field("retries")),
+            },
         })
     }
 }

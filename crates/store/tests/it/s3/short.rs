@@ -22,7 +22,7 @@ use s3s_fs::FileSystem;
 use super::Conditions;
 
 const HASH: usize = 64;
-const KEPT: usize = 32;
+pub(super) const KEPT: usize = 32;
 
 pub(crate) struct Short {
     inner: FileSystem,
