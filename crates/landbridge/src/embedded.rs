@@ -81,9 +81,10 @@ impl DataDirectory {
         self.root.join("origin")
     }
 
-    /// The mirrors' names and buckets.
-    pub(crate) fn mirrors(&self) -> impl Iterator<Item = (String, PathBuf)> {
-        MIRRORS.iter().map(|mirror| (mirror.name(), self.root.join("mirrors").join(mirror.name())))
+    /// The mirrors' names, providers and buckets.
+    pub(crate) fn mirrors(&self) -> impl Iterator<Item = (String, &'static str, PathBuf)> {
+        let path = |mirror: &Pretended| self.root.join("mirrors").join(mirror.name());
+        MIRRORS.iter().map(move |mirror| (mirror.name(), mirror.provider, path(mirror)))
     }
 
     /// The signing key.
@@ -123,7 +124,7 @@ impl DataDirectory {
             }),
         };
         let mirrors = (MIRRORS.iter().zip(self.mirrors()))
-            .map(|(mirror, (name, directory))| Mirror {
+            .map(|(mirror, (name, _, directory))| Mirror {
                 name: Some(Name::literal(&name)),
                 provider: Some(PlaceName::literal(mirror.provider)),
                 region: Some(PlaceName::literal(mirror.region)),

@@ -18,7 +18,7 @@ use landbridge_replicate::{
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication, Published};
-use landbridge_store::{Bucket, BucketLayout};
+use landbridge_store::{Bucket, BucketLayout, Require};
 use url::Url;
 
 use crate::embedded::{CATALOG, DataDirectory};
@@ -34,6 +34,8 @@ pub(crate) struct Press {
     signers: Vec<Signer>,
     expires: Duration,
     pace: Pace,
+    despite_gaps: Option<String>,
+    renew: bool,
     stop: Stop,
 }
 
@@ -48,7 +50,10 @@ impl Press {
         let key = LocalKey::open_or_create(&key_file)?;
         let mirrors = data
             .mirrors()
-            .map(|(name, path)| Ok(Mirror { provider: None, bucket: open_bucket(&path)?, name }))
+            .map(|(name, provider, path)| {
+                let provider = Some(provider.to_owned());
+                Ok(Mirror { provider, bucket: open_bucket(&path)?, name })
+            })
             .collect::<anyhow::Result<_>>()?;
         let publication = Publication {
             authority: open_bucket(&data.origin())?,
@@ -56,16 +61,36 @@ impl Press {
             catalog: CATALOG.to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1)?,
             minimum_sequence: 0,
+            require: Require::default(),
         };
         let signers = vec![Signer::Ed25519(Box::new(key))];
-        Ok(Self { publication, signers, expires: EXPIRY, pace: Pace::USUAL, stop: Stop::new() })
+        Ok(Self::over(publication, signers, EXPIRY, Pace::USUAL))
     }
 
     /// Opens the buckets that a configuration names, for looking at them: nobody signs yet.
     pub(crate) fn of(settings: &ReplicationSettings) -> anyhow::Result<Self> {
         let publication = publication(settings)?;
-        let (expires, pace) = (settings.expires, settings.pace);
-        Ok(Self { publication, signers: Vec::new(), expires, pace, stop: Stop::new() })
+        Ok(Self::over(publication, Vec::new(), settings.expires, settings.pace))
+    }
+
+    fn over(
+        publication: Publication,
+        signers: Vec<Signer>,
+        expires: Duration,
+        pace: Pace,
+    ) -> Self {
+        let (despite_gaps, renew, stop) = (None, false, Stop::new());
+        Self { publication, signers, expires, pace, despite_gaps, renew, stop }
+    }
+
+    /// Publishes though mirrors that must have all of it have not, if there is a reason.
+    pub(crate) fn despite_gaps(self, reason: Option<&str>) -> Self {
+        Self { despite_gaps: reason.map(str::to_owned), ..self }
+    }
+
+    /// Publishes without news too, if so wanted.
+    pub(crate) fn renewing(self, renew: bool) -> Self {
+        Self { renew, ..self }
     }
 
     /// The same, for publishing: with the keys that the configuration names.
@@ -154,9 +179,17 @@ impl Press {
 
     fn publishing(&self) -> Publishing<'_> {
         let now = Timestamp::now();
-        let Self { publication, signers, pace, stop, .. } = self;
-        let (expires, pace) = (self.expiry(now), *pace);
-        Publishing { publication, signers, now, expires, pace, stop }
+        let Self { publication, signers, pace, despite_gaps, renew, stop, .. } = self;
+        Publishing {
+            publication,
+            signers,
+            now,
+            expires: self.expiry(now),
+            pace: *pace,
+            despite_gaps: despite_gaps.as_deref(),
+            renew: *renew,
+            stop,
+        }
     }
 
     fn expiry(&self, now: Timestamp) -> Timestamp {
@@ -188,6 +221,7 @@ pub(crate) fn publication(settings: &ReplicationSettings) -> anyhow::Result<Publ
         catalog: settings.catalog.clone(),
         keys: settings.keys.clone(),
         minimum_sequence: settings.minimum_sequence,
+        require: settings.require.clone(),
     })
 }
 

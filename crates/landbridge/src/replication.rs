@@ -11,7 +11,7 @@ use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
 use landbridge_replicate::Pace;
 use landbridge_sign::{KeyCommand, Signer};
-use landbridge_store::BucketLayout;
+use landbridge_store::{BucketLayout, Require};
 use url::Url;
 
 /// Requests that the registry gets at once.
@@ -37,6 +37,8 @@ pub(crate) struct ReplicationSettings {
     pub(crate) keys: Keys,
     /// Pointers below it do not count.
     pub(crate) minimum_sequence: u64,
+    /// Which mirrors must have all of a release before it is published.
+    pub(crate) require: Require,
     /// The bucket whose pointers count.
     pub(crate) authority: Target,
     /// The buckets that serve the same objects.

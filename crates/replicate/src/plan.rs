@@ -98,6 +98,9 @@ impl Plan {
     /// What the pointer says of the publication.
     pub(crate) fn reason(&self, act: &str) -> String {
         const MOST: usize = 8;
+        if !self.publishes() {
+            return "renewed".to_owned();
+        }
         let names =
             self.tags.iter().take(MOST).map(|tag| format!("{}:{}", tag.repository, tag.tag));
         let mut text = format!("{act} {}", names.collect::<Vec<_>>().join(", "));

@@ -41,6 +41,10 @@ pub struct Publishing<'a> {
     pub expires: Timestamp,
     /// How fast, and how patiently.
     pub pace: Pace,
+    /// Why it is published though mirrors that must have all of it have not.
+    pub despite_gaps: Option<&'a str>,
+    /// Whether a release without news is published again, for a later expiry.
+    pub renew: bool,
     /// Asks the run to end.
     pub stop: &'a Stop,
 }
@@ -79,13 +83,17 @@ impl Publishing<'_> {
             let Looked { plan, base, supply, is_behind } = look().await?;
             apply_objects(&plan, &supply, run, &mut learned).await?;
             if !plan.publishes() {
-                let Learned { mut tally, evidence } = learned;
-                tally.warnings.extend(copies.failures());
-                tally.recovered = copies.recoveries();
+                let mut warnings = copies.failures();
                 if is_behind {
-                    tally.warnings.extend(self.mend_holdings(&plan, &evidence, copies).await?);
+                    let evidence = &learned.evidence;
+                    warnings.extend(self.mend_holdings(&plan, evidence, copies).await?);
                 }
-                return Ok(report(&plan, tally, None));
+                if !self.renew {
+                    let mut tally = learned.tally;
+                    tally.warnings.extend(warnings);
+                    tally.recovered = copies.recoveries();
+                    return Ok(report(&plan, tally, None));
+                }
             }
             listener(Progress::Publishing { generation: plan.generation });
             match self.release(&plan, base, learned.evidence.clone(), act).await {
@@ -123,8 +131,8 @@ impl Publishing<'_> {
         checked: Checked,
         reason: &str,
     ) -> Result<Published, ImportError> {
-        let Self { publication, signers, now, expires, .. } = *self;
-        let unsigned = publication.draft(checked, Act { now, expires, reason })?;
+        let Self { publication, signers, now, expires, despite_gaps, .. } = *self;
+        let unsigned = publication.draft(checked, Act { now, expires, reason, despite_gaps })?;
         let payload = unsigned.pointer().encode();
         let envelope = sign_envelope(signers, &publication.keys, PAYLOAD_TYPE, &payload).await?;
         Ok(publication.publish(unsigned, &envelope).await?)
@@ -155,7 +163,8 @@ impl Publishing<'_> {
 fn warning((name, state): &(String, MirrorState)) -> Option<String> {
     match state {
         MirrorState::Complete => None,
-        MirrorState::Lacks(count) => Some(format!("mirror `{name}` lacks {count} objects")),
-        MirrorState::Behind(why) => Some(format!("mirror `{name}` is behind: {why}")),
+        MirrorState::Lacks { .. } | MirrorState::Behind(_) => {
+            Some(format!("mirror `{name}` {state}"))
+        }
     }
 }

@@ -28,6 +28,7 @@ pub mod publish;
 mod published;
 pub mod read;
 mod repositories;
+mod require;
 mod restore;
 mod rotating;
 mod uploads;
@@ -48,6 +49,7 @@ pub use leases::{
 };
 pub use mirrors::MirrorState;
 pub use repositories::{Creation, Listed, ManifestLink, Page, Repositories, TagLink};
+pub use require::{Gap, Require};
 pub use rotating::RotatingFile;
 pub use uploads::{
     AppendError, Chunk, FinishError, UnknownUpload, UploadId, UploadStatus, Uploads,

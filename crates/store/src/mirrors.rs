@@ -3,7 +3,8 @@
 //! A mirror that fails is left out of the rest of the release and reported. What a mirror was not
 //! confirmed to hold becomes a `lacks` of its holding, never a guess.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use landbridge_core::Digest;
 use landbridge_core::cause::chain;
@@ -28,8 +29,13 @@ const MOST_LACKS: usize = 10_000;
 pub enum MirrorState {
     /// It holds the whole generation.
     Complete,
-    /// It holds the generation but for this many objects, which its holding names.
-    Lacks(usize),
+    /// It holds the generation but for some objects, which its holding names.
+    Lacks {
+        /// How many.
+        objects: usize,
+        /// Their bytes, which it takes to catch it up.
+        bytes: u64,
+    },
     /// It failed in the middle or has not got the release before, for this reason. Clients are not
     /// sent there for what its holding does not name.
     Behind(String),
@@ -46,7 +52,7 @@ pub(crate) struct MirrorWork {
     /// Whether it holds the base's generation.
     has_base: bool,
     /// Objects that it is not known to hold.
-    missing: BTreeSet<Digest>,
+    missing: BTreeMap<Digest, u64>,
     /// Objects that it lacked before and holds now.
     found: BTreeSet<Digest>,
     lacked: BTreeSet<Digest>,
@@ -79,7 +85,7 @@ impl MirrorWork {
             keeps_documents,
             failed: None,
             has_base: false,
-            missing: BTreeSet::new(),
+            missing: BTreeMap::new(),
             found: BTreeSet::new(),
             lacked: BTreeSet::new(),
         }
@@ -140,7 +146,7 @@ pub(crate) fn note(
                 work.found.insert(*digest);
             }
         } else if lacked || !was_listed || !work.has_base {
-            work.missing.insert(*digest);
+            work.missing.insert(*digest, size);
             if work.missing.len() > MOST_LACKS {
                 work.fail(format!("it lacks more than {MOST_LACKS} objects"));
             }
@@ -194,7 +200,8 @@ async fn put_holding(
         }
         let too_many = after.generations.len().saturating_sub(MOST_GENERATIONS);
         after.generations.drain(..too_many);
-        let lacks: BTreeSet<Digest> = after.lacks.into_iter().chain(work.missing.clone()).collect();
+        let lacks: BTreeSet<Digest> =
+            after.lacks.into_iter().chain(work.missing.keys().copied()).collect();
         after.lacks = lacks.difference(&work.found).copied().collect();
     }
     // A mirror that says nothing of itself is not made to begin with this.
@@ -210,41 +217,31 @@ async fn read_holding(bucket: &Bucket, catalog: &str) -> Result<Holding, StoreEr
     Ok(found.unwrap_or_else(|| Holding::empty(catalog)))
 }
 
-pub(crate) fn states(mirrors: Vec<MirrorWork>) -> Vec<(String, MirrorState)> {
-    let state = |work: MirrorWork| {
-        let state = match (work.failed, work.missing.len()) {
-            (Some(why), _) => MirrorState::Behind(why),
-            (None, 0) => MirrorState::Complete,
-            (None, count) => MirrorState::Lacks(count),
-        };
-        (work.mirror.name, state)
-    };
-    mirrors.into_iter().map(state).collect()
+/// How far each came, in the order of the mirrors.
+pub(crate) fn states(mirrors: &[MirrorWork]) -> Vec<(String, MirrorState)> {
+    mirrors.iter().map(|work| (work.mirror.name.clone(), work.state())).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::layout::BucketLayout;
+impl MirrorWork {
+    pub(crate) fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
 
-    use super::*;
+    pub(crate) fn state(&self) -> MirrorState {
+        match (&self.failed, self.missing.len()) {
+            (Some(why), _) => MirrorState::Behind(why.clone()),
+            (None, 0) => MirrorState::Complete,
+            (None, objects) => MirrorState::Lacks { objects, bytes: self.missing.values().sum() },
+        }
+    }
+}
 
-    #[test]
-    fn documents_go_to_two_providers_where_there_are_two() {
-        let kept = |providers: &[Option<&str>]| {
-            let url = "memory:///".parse().unwrap();
-            let bucket = Bucket::open(&url, BucketLayout::Blobs).unwrap();
-            let mirror = |provider: Option<&str>| Mirror {
-                name: "m".to_owned(),
-                provider: provider.map(str::to_owned),
-                bucket: bucket.clone(),
-            };
-            keepers_of_documents(&providers.iter().copied().map(mirror).collect::<Vec<_>>())
-        };
-        let (aws, gcp) = (Some("aws"), Some("gcp"));
-        assert_eq!(kept(&[]), [0_usize; 0]);
-        assert_eq!(kept(&[aws]), [0]);
-        assert_eq!(kept(&[aws, aws, aws]), [0, 1]);
-        assert_eq!(kept(&[aws, aws, gcp]), [0, 2]);
-        assert_eq!(kept(&[None, None, gcp]), [0, 1]);
+impl fmt::Display for MirrorState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("has all of it"),
+            Self::Lacks { objects, bytes } => write!(f, "lacks {objects} objects ({bytes} bytes)"),
+            Self::Behind(why) => write!(f, "is behind: {why}"),
+        }
     }
 }

@@ -12,8 +12,9 @@
 //! pointer in the authority: before it everyone sees the old release, after it the new one. A
 //! crash anywhere leaves at most documents and objects that nothing refers to yet.
 //!
-//! Mirrors never stand in the way of a release: one that cannot be written is reported and, as far
-//! as its holding does not name the new generation, not used for it.
+//! Mirrors stand in the way of a release only as [`Publication::require`] says: any other that cannot
+//! be written is reported and, as far as its holding does not name the new generation, not used for
+//! it.
 
 use jiff::Timestamp;
 use landbridge_core::generation::{Repository, RepositoryEntry, Root};
@@ -26,6 +27,7 @@ use crate::documents::PointerSearch;
 use crate::error::StoreError;
 use crate::evidence::Evidence;
 use crate::mirrors::{self, MirrorState, MirrorWork};
+use crate::require::{Gap, Require, listed};
 
 /// Where a catalog is published.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Publication {
     pub keys: Keys,
     /// Pointers below this number do not count; 0 if all do.
     pub minimum_sequence: u64,
+    /// Which mirrors must hold a release in full before it is published.
+    pub require: Require,
 }
 
 /// A mirror.
@@ -107,6 +111,9 @@ pub struct Act<'a> {
     pub expires: Timestamp,
     /// Why, for people.
     pub reason: &'a str,
+    /// Why it is published though mirrors that [`Publication::require`] names lack something. It
+    /// becomes part of the reason.
+    pub despite_gaps: Option<&'a str>,
 }
 
 /// A generation that lies in the authority, unchecked. Nothing refers to it.
@@ -200,6 +207,15 @@ pub enum PublishError {
     /// The signer signed something else than it was given.
     #[error("the signer signed another pointer than the one that it was given")]
     OtherPointer,
+    /// Mirrors that must have all of it do not.
+    #[error(
+        "nothing was published, since mirrors that must have all of it (`replicate.require`) have not: {}: run it again, or say with `--despite-gaps` why it cannot wait",
+        listed(gaps)
+    )]
+    Gaps {
+        /// What they lack.
+        gaps: Vec<Gap>,
+    },
     /// What is not believed stands in the way.
     #[error(
         "no number is free in {bucket} within {MOST_AHEAD} above the last pointer: remove those that are not valid"
@@ -312,13 +328,19 @@ impl Publication {
         let Checked { base, generation, mirrors } = checked;
         let bucket = || self.authority.name().to_owned();
         let sequence = base.next.ok_or_else(|| PublishError::NoSequence { bucket: bucket() })?;
+        let gaps = self.require.unmet(&mirrors);
+        let reason = match act.despite_gaps {
+            None if !gaps.is_empty() => return Err(PublishError::Gaps { gaps }),
+            Some(why) if !gaps.is_empty() => format!("{}; despite gaps: {why}", act.reason),
+            None | Some(_) => act.reason.to_owned(),
+        };
         let pointer = Pointer {
             catalog: self.catalog.clone(),
             expires: act.expires,
             generation,
             issued: act.now,
             previous: base.pointer.as_ref().map(|pointer| *pointer.envelope()),
-            reason: act.reason.to_owned(),
+            reason,
             sequence,
         };
         Ok(Unsigned { pointer, mirrors })
@@ -346,7 +368,7 @@ impl Publication {
             created => created?,
         }
         mirrors::put_pointer(&mut mirrors, &self.catalog, &pointer, envelope).await;
-        Ok(Published { pointer: signed, mirrors: mirrors::states(mirrors) })
+        Ok(Published { pointer: signed, mirrors: mirrors::states(&mirrors) })
     }
 }
 

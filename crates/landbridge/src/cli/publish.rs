@@ -35,6 +35,11 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "DIR", env = "LANDBRIDGE_DATA", default_value = DEFAULT_DATA, hide_env_values = true)]
     pub(crate) data: PathBuf,
 
+    /// Publish though mirrors that must have all of it have not, for this reason, which becomes part
+    /// of the signed pointer
+    #[arg(long, value_name = "REASON")]
+    pub(crate) despite_gaps: Option<String>,
+
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -46,8 +51,8 @@ pub(crate) struct ImportArgs {
 
 const REPLICATE_HELP: &str = "\
 The registry is compared with what is published; what is new is copied into the authority and every
-mirror, each object read once, confirmed, and published in one step. Mirrors that fell behind are
-caught up. A run only adds: what the registry no longer has stays published, and is reported.
+mirror, each object read once, confirmed, and published in one step. Nothing is published before one
+mirror of each provider has all of it (`replicate.require`). Mirrors that fell behind are caught up. A run only adds: what the registry no longer has stays published, and is reported.
 
 State is in the copies alone: a run that was stopped is simply started again. Ctrl-C finishes what is
 in flight and publishes nothing; once more ends it at once. Exits with 0 if every copy has
@@ -78,6 +83,15 @@ pub(crate) struct ReplicateArgs {
     /// Only this repository; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) repository: Vec<String>,
+
+    /// Publish though mirrors that must have all of it have not, for this reason, which becomes part
+    /// of the signed pointer
+    #[arg(long, value_name = "REASON")]
+    pub(crate) despite_gaps: Option<String>,
+
+    /// Without news, publish what is in force once more, so that it expires later
+    #[arg(long)]
+    pub(crate) renew: bool,
 
     /// Say what would be done, and do nothing
     #[arg(long)]
@@ -135,6 +149,9 @@ Example:
         /// Why; it is part of the signed pointer
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// Publish though mirrors that must have all of it have not, for this reason
+        #[arg(long, value_name = "REASON")]
+        despite_gaps: Option<String>,
         #[command(flatten)]
         published: PublishedArgs,
     },

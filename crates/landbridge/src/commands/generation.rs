@@ -20,8 +20,8 @@ pub(super) fn run(command: &GenerationCommand) -> Outcome {
             GenerationCommand::Diff { from, to, published, json } => {
                 diff(from, to.as_deref(), published, *json).await
             }
-            GenerationCommand::Rollback { to, reason, published } => {
-                rollback(to, reason, published).await
+            GenerationCommand::Rollback { to, reason, despite_gaps, published } => {
+                rollback(to, reason, despite_gaps.as_deref(), published).await
             }
         }
     }))
@@ -67,8 +67,13 @@ fn in_force(all: &[Release]) -> Option<u64> {
     })
 }
 
-async fn rollback(to: &str, reason: &str, published: &PublishedArgs) -> Outcome {
-    let press = open(published, Press::signing)?;
+async fn rollback(
+    to: &str,
+    reason: &str,
+    despite_gaps: Option<&str>,
+    published: &PublishedArgs,
+) -> Outcome {
+    let press = open(published, Press::signing)?.despite_gaps(despite_gaps);
     let all = releases(press.publication()).await.or_failed()?;
     let generation = find_release(&all, to).or_usage()?;
     let published = press.roll_back(generation, reason).await.or_failed()?;
@@ -76,13 +81,10 @@ async fn rollback(to: &str, reason: &str, published: &PublishedArgs) -> Outcome 
     output::print_line(&format!("published as {sequence}: {generation}"))?;
     let mut exit = Exit::Done;
     for (name, state) in &published.mirrors {
-        let what = match state {
-            MirrorState::Complete => continue,
-            MirrorState::Lacks(count) => format!("lacks {count} objects"),
-            MirrorState::Behind(why) => format!("is behind: {why}"),
-        };
-        output::print_line(&format!("warning: mirror `{name}` {what}"))?;
-        exit = Exit::Findings;
+        if *state != MirrorState::Complete {
+            output::print_line(&format!("warning: mirror `{name}` {state}"))?;
+            exit = Exit::Findings;
+        }
     }
     Ok(exit)
 }

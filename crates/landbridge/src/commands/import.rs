@@ -44,6 +44,7 @@ async fn import(
         return Ok(Exit::Done);
     }
     let press = Press::open(&DataDirectory::at(&args.data).or_usage()?).or_failed()?;
+    let press = press.despite_gaps(args.despite_gaps.as_deref());
     let display = Display::for_people();
     let listener = |progress| display.show(&progress);
     let work = press.publish(&source, name, &listener).map_err(refused);

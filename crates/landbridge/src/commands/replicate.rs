@@ -28,6 +28,7 @@ pub(super) fn run(args: &ReplicateArgs) -> Outcome {
 
 async fn replicate(args: &ReplicateArgs) -> Outcome {
     let Work { press, clients, repositories } = work(args)?;
+    let press = press.despite_gaps(args.despite_gaps.as_deref()).renewing(args.renew);
     let source = RegistrySource {
         client: &clients.own,
         anonymous: clients.anonymous.as_ref(),

@@ -9,6 +9,7 @@ mod collected;
 mod faults;
 mod import;
 mod interrupted;
+mod race;
 mod refused;
 mod replicate;
 #[allow(dead_code, reason = "here the server has its own faults")]

@@ -12,7 +12,7 @@ use landbridge_replicate::{
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication};
-use landbridge_store::{Bucket, BucketLayout};
+use landbridge_store::{Bucket, BucketLayout, Require};
 use landbridge_testkit::Layout;
 use landbridge_testkit::image::{Image, Recipe};
 use tempfile::TempDir;
@@ -43,6 +43,7 @@ impl World {
             catalog: "test".to_owned(),
             keys: Keys::new(vec![key.public().clone()], 1).unwrap(),
             minimum_sequence: 0,
+            require: Require::default(),
         };
         let pace = Pace { parallel: 2, ..Pace::USUAL };
         let signers = vec![Signer::Ed25519(Box::new(key))];
@@ -89,7 +90,8 @@ impl World {
         let expires = "2027-11-22T00:00:00Z".parse().unwrap();
         let (publication, stop) = (&self.publication, &self.stop);
         let signers = &self.signers;
-        Publishing { publication, signers, now, expires, pace: self.pace, stop }
+        let (pace, despite_gaps, renew) = (self.pace, None, false);
+        Publishing { publication, signers, now, expires, pace, despite_gaps, renew, stop }
     }
 
     /// What `--dry-run` shows.

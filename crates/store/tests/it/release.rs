@@ -17,7 +17,7 @@ use landbridge_store::publish::{
     Act, Base, Changes, Checked, Mirror, Publication, PublishError, Published,
 };
 use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll, ReadError};
-use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState};
+use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState, Require};
 use landbridge_testkit::{Azurite, Garage, Gcs, StoreAddress};
 use tempfile::TempDir;
 use url::Url;
@@ -68,6 +68,7 @@ impl World {
             catalog: "demo".into(),
             keys: keys.clone(),
             minimum_sequence: 0,
+            require: Require::default(),
         };
         let reader = CatalogReader {
             authority,
@@ -154,7 +155,8 @@ impl World {
     }
 }
 
-const ACT: Act<'_> = Act { now: Timestamp::UNIX_EPOCH, expires: Timestamp::MAX, reason: "test" };
+const ACT: Act<'_> =
+    Act { now: Timestamp::UNIX_EPOCH, expires: Timestamp::MAX, reason: "test", despite_gaps: None };
 
 struct Image {
     repository: &'static str,
@@ -349,7 +351,7 @@ async fn a_mirror_is_used_for_what_it_holds_and_no_more() {
     world.release(&one).await.unwrap();
     let evidence = world.put(&two, &[&world.publication.authority]).await.unwrap();
     let published = world.release_with(&two, evidence).await.unwrap();
-    assert_eq!(published.mirrors[0].1, MirrorState::Lacks(2));
+    assert_eq!(published.mirrors[0].1, MirrorState::Lacks { objects: 2, bytes: 17 });
     let loaded = world.load(None).await;
     assert_eq!(loaded.catalog.object(&one.layer_digest()).unwrap().copies, copies(&[0, 1]));
     assert_eq!(loaded.catalog.object(&two.layer_digest()).unwrap().copies, copies(&[0]));
@@ -374,6 +376,46 @@ async fn a_mirror_is_used_for_what_it_holds_and_no_more() {
     assert!(matches!(published.unwrap().mirrors[0].1, MirrorState::Behind(_)));
     assert_eq!(empty.get_holding().await.unwrap(), None);
     assert!(world.load(Some(&loaded)).await.catalog.repository("b").unwrap().tag("v1").is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_published_before_one_mirror_of_each_provider_has_all_of_it() {
+    let mut world = World::new();
+    let one = image("a", "v1", "1");
+    let authority = world.publication.authority.clone();
+    let evidence = world.put(&one, &[&authority]).await.unwrap();
+    world.publication.mirrors[0].provider = Some("aws".to_owned());
+    let draft = async |world: &World| {
+        let base = world.publication.base().await.unwrap();
+        let changes = world.changes(&base, &one).await.unwrap();
+        let written = world.publication.write(base, changes, evidence.clone()).await.unwrap();
+        world.publication.check(written).await.unwrap()
+    };
+    let names = ["mirror", "other"].map(str::to_owned).to_vec();
+    for require in [Require::OneOfEachProvider, Require::These(names)] {
+        world.publication.require = require;
+        let error = world.publication.draft(draft(&world).await, ACT).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("mirror `mirror` lacks 2 objects (17 bytes)"), "{text}");
+        assert!(world.publication.base().await.unwrap().pointer().is_none());
+        assert_eq!(world.mirror().get_holding().await.unwrap(), None);
+    }
+    let despite = Act { despite_gaps: Some("the sponsor's account is closed"), ..ACT };
+    let unsigned = world.publication.draft(draft(&world).await, despite).unwrap();
+    assert_eq!(unsigned.pointer().reason, "test; despite gaps: the sponsor's account is closed");
+
+    // Whoever is not waited for does not stand in the way, nor does a second one of a provider.
+    world.publication.require = Require::These(Vec::new());
+    world.publication.draft(draft(&world).await, ACT).unwrap();
+    world.publication.require = Require::OneOfEachProvider;
+    let url = Url::parse("memory:///").unwrap();
+    let second = Bucket::open(&url, BucketLayout::Blobs).unwrap();
+    let second_evidence = world.put(&one, &[&second, &authority]).await.unwrap();
+    let second = Mirror { name: "second".into(), provider: Some("aws".into()), bucket: second };
+    world.publication.mirrors.push(second);
+    let published = world.release_with(&one, second_evidence).await.unwrap();
+    assert!(matches!(published.mirrors[0].1, MirrorState::Lacks { objects: 2, .. }));
+    assert_eq!(published.mirrors[1].1, MirrorState::Complete);
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub(super) fn greeting(front: &Front, origin: &Origin, served: &Served) -> Strin
             let _ = writeln!(text, "configuration: {}", file.display());
         }
         Origin::Data(data, _) => {
-            let mirrors: Vec<_> = data.mirrors().map(|(name, _)| name).collect();
+            let mirrors: Vec<_> = data.mirrors().map(|(name, ..)| name).collect();
             let (path, mirrors) = (data.path().display(), mirrors.join(", "));
             let _ = writeln!(text, "data: {path}: the origin and the mirrors {mirrors}");
         }

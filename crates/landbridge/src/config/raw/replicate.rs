@@ -26,6 +26,10 @@ pub(crate) struct Replicate {
     /// promote to the origin's `registry` is replicated. Read at each run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) promotions: Option<FilePath>,
+    /// The mirrors that must have all of a release before it is published, besides the origin's
+    /// `store`. Without it, one mirror of each provider that has any; an empty list: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) require: Option<Vec<Name>>,
     /// After this the release begins to alarm, unless another one has taken its place.
     #[serde(default = "Replicate::expiry")]
     pub(crate) expires: Period,

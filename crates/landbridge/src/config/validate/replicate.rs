@@ -6,6 +6,7 @@ use landbridge_core::RepositoryName;
 use landbridge_front::settings::{self as front, Face, OriginKind};
 use landbridge_replicate::Pace;
 use landbridge_sign::KeyCommand;
+use landbridge_store::Require;
 use url::Url;
 
 use super::Validator;
@@ -60,6 +61,7 @@ impl Validator<'_> {
             catalog: catalog.clone(),
             keys: keys.clone(),
             minimum_sequence: *minimum_sequence,
+            require: self.require(raw, front, &at),
             authority: Target {
                 name: origin.name.clone(),
                 provider: front.copies.get(origin.copy).and_then(|copy| copy.provider.clone()),
@@ -79,6 +81,19 @@ impl Validator<'_> {
 }
 
 impl Validator<'_> {
+    /// Which mirrors must have all of a release: some that are written to.
+    fn require(&mut self, raw: &Replicate, front: &front::Settings, at: &Path) -> Require {
+        let Some(names) = &raw.require else { return Require::OneOfEachProvider };
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        for (index, name) in names.iter().enumerate() {
+            if !front.copies.iter().filter_map(mirror).any(|mirror| mirror.name == *name) {
+                let message = format!("`{name}` is no mirror with a bucket that is written to");
+                self.report(&at.field("require").item(index), message);
+            }
+        }
+        Require::These(names)
+    }
+
     /// Who signs. Keys are not looked for here: a front, which reads the file too, has none.
     fn signers(&mut self, raw: &Replicate, at: &Path) -> Option<Vec<KeySource>> {
         let at = at.field("signers");
