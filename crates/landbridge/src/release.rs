@@ -73,12 +73,7 @@ impl Press {
         Ok(Self::over(publication, Vec::new(), settings.expires, settings.pace))
     }
 
-    fn over(
-        publication: Publication,
-        signers: Vec<Signer>,
-        expires: Duration,
-        pace: Pace,
-    ) -> Self {
+    fn over(publication: Publication, signers: Vec<Signer>, expires: Duration, pace: Pace) -> Self {
         let (despite_gaps, renew, stop) = (None, false, Stop::new());
         Self { publication, signers, expires, pace, despite_gaps, renew, stop }
     }
