@@ -131,7 +131,7 @@ origins:
 mirrors:
 $mirrors
 sites: [{ name: all, hosts: ["*"], origin: bench }]
-replicate: { key: $work/key.pem }
+replicate: { signers: [{ key_file: $work/key.pem }] }
 YAML
 }
 
