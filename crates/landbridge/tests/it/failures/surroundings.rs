@@ -179,10 +179,10 @@ fn an_authority_that_is_not_there_yet_is_waited_for() {
 fn a_pointer_that_somebody_else_signed_is_no_pointer() {
     let (ours, theirs) =
         (Content::pack().unwrap().data().unwrap(), Content::pack().unwrap().data().unwrap());
-    let text = ours.shown().unwrap().replace(
-        &format!("{}/origin", ours.path().display()),
-        &format!("{}/origin", theirs.path().display()),
-    );
+    // Their authority and their mirrors, but our keys.
+    let [our_path, their_path] = [&ours, &theirs].map(|data| data.path().display().to_string());
+    let text = ours.shown().unwrap().replace(&our_path, &their_path);
+    let text = text.replace(&format!("{their_path}/keys"), &format!("{our_path}/keys"));
     let (_dir, file) = written(&text);
     let front = Front::configured(&file).unwrap();
     let answer = front.get("/v2/app/manifests/v1").unwrap();
