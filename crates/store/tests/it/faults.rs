@@ -131,6 +131,7 @@ async fn in_directory(directory: &Path) -> Repositories {
 async fn after_a_kill_at_any_await_an_upload_can_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let repositories = in_directory(directory.path()).await;
+    let mut kills = 0;
     for size in [100, 300_000, (2 << 20) + 1] {
         for polls in 0.. {
             let bytes = content(polls, size);
@@ -138,11 +139,14 @@ async fn after_a_kill_at_any_await_an_upload_can_go_on() {
             let is_done = cut(polls, push(&repositories, &id, &bytes)).await;
             is_sound(&repositories, &id, &bytes).await;
             if is_done {
-                assert!(polls >= 8, "{polls} polls cannot be enough");
                 break;
             }
+            kills += 1;
         }
     }
+    // How many there are of one size depends on how fast the disk is: what is over at once is not
+    // waited for.
+    assert!(kills >= 8, "only {kills} were killed");
 }
 
 /// All that can be listed, as text.
