@@ -4,6 +4,7 @@
 
 mod audit;
 mod config;
+mod generation;
 mod origin;
 mod publish;
 mod serve;
@@ -15,8 +16,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::audit::{AuditArgs, Check};
 pub(crate) use self::config::ConfigCommand;
+pub(crate) use self::generation::{GenerationCommand, PruneArgs, PublishedArgs};
 pub(crate) use self::origin::{GcArgs, OriginArgs};
-pub(crate) use self::publish::{GenerationCommand, ImportArgs, PublishedArgs, ReplicateArgs};
+pub(crate) use self::publish::{ImportArgs, ReplicateArgs};
 pub(crate) use self::serve::{ExplainArgs, LocalRanges, ServeArgs, Where};
 pub(crate) use self::withdraw::WithdrawArgs;
 
@@ -102,7 +104,7 @@ pub(crate) enum Command {
     Replicate(ReplicateArgs),
     /// Prove what each copy holds, by asking it as clients do, and repair it
     Audit(AuditArgs),
-    /// List what was published, compare it, go back to it
+    /// List what was published, compare it, go back to it, delete what is old
     #[command(subcommand, arg_required_else_help = true)]
     Generation(GenerationCommand),
     /// Let nobody get a digest any more, whatever release lists it

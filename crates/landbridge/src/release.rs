@@ -12,9 +12,9 @@ use landbridge_core::pointer::Keys;
 use landbridge_core::reference::ImageName;
 use landbridge_registry::Source;
 use landbridge_replicate::{
-    Import, ImportError, Listener, Pace, Plan, Publishing, RegistrySource, Replication, Report,
-    Stop, WithdrawalChange, WithdrawalReport, import, prepare_import, prepare_replication,
-    replicate, roll_back, withdraw,
+    Import, ImportError, Keep, Listener, Pace, Plan, PruneReport, Publishing, RegistrySource,
+    Replication, Report, Stop, WithdrawalChange, WithdrawalReport, import, prepare_import,
+    prepare_replication, prune, replicate, roll_back, withdraw,
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication, Published};
@@ -111,6 +111,11 @@ impl Press {
         reason: &str,
     ) -> Result<Published, ImportError> {
         roll_back(&self.publishing(), generation, reason).await
+    }
+
+    /// Deletes what no kept generation lists.
+    pub(crate) async fn prune(&self, keep: &Keep) -> Result<PruneReport, ImportError> {
+        prune(&self.publishing(), keep).await
     }
 
     /// Changes what is withdrawn.

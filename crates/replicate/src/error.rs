@@ -4,8 +4,8 @@ use landbridge_core::Digest;
 use landbridge_registry::SourceError;
 use landbridge_registry::client::ClientError;
 use landbridge_sign::SignError;
-use landbridge_store::StoreError;
 use landbridge_store::publish::PublishError;
+use landbridge_store::{CollectorError, StoreError};
 
 use crate::naming::NamingError;
 
@@ -46,6 +46,9 @@ pub enum ImportError {
     /// The release could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The authority is taken by somebody who deletes in it.
+    #[error(transparent)]
+    Collector(#[from] CollectorError),
     /// Somebody asked for it.
     #[error(
         "stopped as asked {when}; nothing was published, and the same command goes on from here"

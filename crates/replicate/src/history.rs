@@ -1,8 +1,9 @@
 //! What was published, when, and how two generations differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use landbridge_core::Digest;
 use landbridge_core::generation::{Repository, RepositoryEntry, Root};
@@ -43,9 +44,23 @@ pub enum Said {
         reason: String,
         /// Whether it is the one that counts now.
         in_force: bool,
+        /// What became of the generation.
+        kept: Kept,
     },
     /// It is not, for this reason.
     Refused(String),
+}
+
+/// Whether a generation can still be gone back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// It is there.
+    There,
+    /// It is there, and no prune deletes it.
+    Pinned,
+    /// It was pruned.
+    Pruned,
 }
 
 /// Everything that was published, newest first.
@@ -53,6 +68,18 @@ pub async fn releases(publication: &Publication) -> Result<Vec<Release>, StoreEr
     let Publication { authority, keys, catalog, .. } = publication;
     let mut is_first = true;
     let all = authority.pointers(keys, catalog).await?;
+    let pins: HashSet<Digest> = authority.pins().await?.into_iter().map(|(pin, _)| pin).collect();
+    let documents = authority.documents().map_ok(|document| document.item);
+    let documents: HashSet<Digest> = documents.try_collect().await?;
+    let kept = |generation: &Digest| {
+        if !documents.contains(generation) {
+            Kept::Pruned
+        } else if pins.contains(generation) {
+            Kept::Pinned
+        } else {
+            Kept::There
+        }
+    };
     let release = |(sequence, pointer): (u64, Result<Verified<Pointer>, String>)| {
         let said = match pointer {
             Err(why) => Said::Refused(why),
@@ -64,6 +91,7 @@ pub async fn releases(publication: &Publication) -> Result<Vec<Release>, StoreEr
                     expires: content.expires,
                     reason: content.reason.clone(),
                     in_force: std::mem::take(&mut is_first),
+                    kept: kept(&content.generation),
                 }
             }
         };
@@ -204,16 +232,26 @@ pub async fn roll_back(
     publishing.put_in_force(checked, reason).await
 }
 
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::There => "",
+            Self::Pinned => "(pinned) ",
+            Self::Pruned => "(pruned) ",
+        })
+    }
+}
+
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sequence = self.sequence;
         match &self.said {
             Said::Refused(why) => write!(f, "{sequence:>6}  not believed: {why}"),
-            Said::Believed { generation, issued, reason, in_force, .. } => {
+            Said::Believed { generation, issued, reason, in_force, kept, .. } => {
                 let mark = if *in_force { '*' } else { ' ' };
                 let hex = generation.hex().to_string();
                 let short = hex.get(..12).unwrap_or(&hex);
-                write!(f, "{sequence:>6}{mark} {short}  {issued:.0}  {reason}")
+                write!(f, "{sequence:>6}{mark} {short}  {issued:.0}  {kept}{reason}")
             }
         }
     }
@@ -249,6 +287,7 @@ mod tests {
             expires: at,
             reason: "a test".to_owned(),
             in_force: false,
+            kept: Kept::There,
         };
         Release { sequence, said }
     }

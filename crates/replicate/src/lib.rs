@@ -22,11 +22,14 @@ mod import;
 mod lease;
 mod naming;
 mod patience;
+mod pin;
 mod plan;
 mod progress;
+mod prune;
 mod publishing;
 mod replicate;
 mod report;
+mod show;
 mod supply;
 mod withdraw;
 
@@ -38,15 +41,18 @@ pub use error::ImportError;
 pub use gather::{Content, Held, gather_content};
 pub use gather_registry::RegistrySource;
 pub use history::{
-    Difference, NoSuchRelease, Release, Said, TagDifference, compare, find_release, releases,
+    Difference, Kept, NoSuchRelease, Release, Said, TagDifference, compare, find_release, releases,
     roll_back,
 };
 pub use import::{Import, import, prepare_import};
 pub use naming::{NamedImage, NamingError, Target, name_images};
 pub use patience::Pace;
+pub use pin::{pin, unpin};
 pub use plan::{CopyState, Current, Plan, PlannedObject, TagChange, plan_import};
 pub use progress::{CopyWork, Listener, Progress, Stop};
+pub use prune::{Keep, KeptGeneration, PrunePlan, PruneReport, Why, prepare_prune, prune};
 pub use publishing::Publishing;
 pub use replicate::{Replication, prepare_replication, replicate};
 pub use report::{Report, Size, TagReport};
+pub use show::{Says, Shown, ShownMirror, ShownRepository, show};
 pub use withdraw::{WithdrawalChange, WithdrawalReport, withdraw, withdrawals};

@@ -75,12 +75,20 @@ impl Publishing<'_> {
         let patience = Patience::new(pace.retries);
         let run = Run { copies, pace, patience: &patience, listener, stop };
         let mut learned = Learned::default();
+        let mut collections = None;
         for attempt in 1..=MAX_ATTEMPTS {
             if attempt > 1 {
                 learned.tally.rebases += 1;
                 listener(Progress::Rebasing { attempt });
             }
             let Looked { plan, base, supply, is_behind } = look().await?;
+            if collections
+                .replace(base.collections())
+                .is_some_and(|before| before < base.collections())
+            {
+                // Something was deleted since it was confirmed.
+                learned.evidence = Evidence::default();
+            }
             apply_objects(&plan, &supply, run, &mut learned).await?;
             if !plan.publishes() {
                 let mut warnings = copies.failures();

@@ -24,7 +24,7 @@ pub(crate) const ENDING: &str = ".zst";
 
 /// Any document of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AnyDocument {
+pub enum AnyDocument {
     /// A generation's root.
     Root(Root),
     /// A repository, or a part of one.

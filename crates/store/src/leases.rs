@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use landbridge_core::Digest;
 use serde::{Deserialize, Serialize};
 
-pub use collector::{Collector, CollectorError, Reprieve, SweepError, Swept};
+pub use collector::{Collections, Collector, CollectorError, Reprieve, SweepError, Swept};
 
 use crate::bucket::Bucket;
 use crate::error::StoreError;

@@ -23,6 +23,7 @@ mod layout;
 mod leases;
 mod mirrors;
 mod open;
+mod pins;
 mod polite;
 pub mod publish;
 mod published;
@@ -41,13 +42,15 @@ pub use drafts::Drafts;
 pub use error::{Cause, Malformed, OpenError, Place, PutError, StoreError};
 pub use evidence::Evidence;
 pub use face::{FaceBody, FaceError, FaceHead, FaceTimeouts, FaceWhole, PublicFace, RangeAnswer};
+pub use generations::AnyDocument;
 pub use holders::CopyHolding;
 pub use layout::{BucketLayout, UnknownLayout};
 pub use leases::{
-    Collector, CollectorError, Condemned, Leases, PrepareError, Presence, Reprieve, SweepError,
-    Swept,
+    Collections, Collector, CollectorError, Condemned, Leases, PrepareError, Presence, Reprieve,
+    SweepError, Swept,
 };
 pub use mirrors::MirrorState;
+pub use pins::Pin;
 pub use repositories::{Creation, Listed, ManifestLink, Page, Repositories, TagLink};
 pub use require::{Gap, Require};
 pub use rotating::RotatingFile;

@@ -26,6 +26,7 @@ use crate::bucket::Bucket;
 use crate::documents::PointerSearch;
 use crate::error::StoreError;
 use crate::evidence::Evidence;
+use crate::leases::Collections;
 use crate::mirrors::{self, MirrorState, MirrorWork};
 use crate::require::{Gap, Require, listed};
 
@@ -65,6 +66,7 @@ pub struct Base {
     generation: Option<Digest>,
     next: Option<u64>,
     refused: Vec<String>,
+    collections: u64,
 }
 
 impl Base {
@@ -81,6 +83,12 @@ impl Base {
     /// Pointers that lie in the authority and are not believed: a sentence for each.
     pub fn refused(&self) -> &[String] {
         &self.refused
+    }
+
+    /// How many collections of the authority were begun. If there are more than at another base, what
+    /// was confirmed for that may be gone.
+    pub fn collections(&self) -> u64 {
+        self.collections
     }
 
     pub(crate) fn generation(&self) -> Option<&Digest> {
@@ -224,14 +232,37 @@ pub enum PublishError {
         /// The authority.
         bucket: String,
     },
+    /// Somebody deletes what no kept generation lists.
+    #[error("{bucket} is being pruned (it was heard of at {heard}): start again when that is done")]
+    BeingPruned {
+        /// The authority.
+        bucket: String,
+        /// When whoever prunes was heard of.
+        heard: Timestamp,
+    },
     /// The authority failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Publication {
-    /// What is published now.
+    /// What is published now, for whoever wants to change it: nobody does while the authority is
+    /// being pruned.
     pub async fn base(&self) -> Result<Base, PublishError> {
+        let base = self.base_of_pruner().await?;
+        // Not before the pointers were read: whoever prunes publishes one first of all.
+        let Collections { begun, pruning } = self.authority.collections().await?;
+        match pruning {
+            None => Ok(Base { collections: begun, ..base }),
+            Some(heard) => {
+                let bucket = self.authority.name().to_owned();
+                Err(PublishError::BeingPruned { bucket, heard })
+            }
+        }
+    }
+
+    /// The same for the one that prunes.
+    pub async fn base_of_pruner(&self) -> Result<Base, PublishError> {
         let Self { authority, keys, catalog, minimum_sequence, .. } = self;
         let search = authority.latest_pointer_from(keys, catalog, *minimum_sequence).await?;
         let generation = search.latest.as_ref().map(|pointer| pointer.content().generation);
@@ -240,7 +271,7 @@ impl Publication {
             None => Root::new(Vec::new()),
         };
         let PointerSearch { latest: pointer, refused, next } = search;
-        Ok(Base { pointer, root, generation, next, refused })
+        Ok(Base { pointer, root, generation, next, refused, collections: 0 })
     }
 
     /// A repository as it is published now.
@@ -328,7 +359,9 @@ impl Publication {
         let Checked { base, generation, mirrors } = checked;
         let bucket = || self.authority.name().to_owned();
         let sequence = base.next.ok_or_else(|| PublishError::NoSequence { bucket: bucket() })?;
-        let gaps = self.require.unmet(&mirrors);
+        // What is in force already sends nobody elsewhere.
+        let is_renewal = base.generation == Some(generation);
+        let gaps = if is_renewal { Vec::new() } else { self.require.unmet(&mirrors) };
         let reason = match act.despite_gaps {
             None if !gaps.is_empty() => return Err(PublishError::Gaps { gaps }),
             Some(why) if !gaps.is_empty() => format!("{}; despite gaps: {why}", act.reason),

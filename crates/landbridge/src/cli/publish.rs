@@ -1,8 +1,8 @@
-//! Arguments of the commands that publish, and look at what was published.
+//! Arguments of the commands that publish.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::DEFAULT_DATA;
 
@@ -100,71 +100,4 @@ pub(crate) struct ReplicateArgs {
     /// Write an event of JSON on each line while it works, the report as the last one
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// List what was published, compare it, go back to it
-#[derive(Debug, Subcommand)]
-pub(crate) enum GenerationCommand {
-    /// List every release, newest first; a star marks the one in force
-    #[command(after_help = "\
-Exits with 1 if something lies among the pointers that no trusted key has signed.
-
-Example:
-  landbridge generation list --config landbridge.yaml")]
-    List {
-        #[command(flatten)]
-        published: PublishedArgs,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Say how one release became another: tags, objects, bytes
-    #[command(after_help = "\
-A release is named by its number, or by the beginning of its generation's digest.
-
-Examples:
-  landbridge generation diff 41
-  landbridge generation diff 41 42 --json")]
-    Diff {
-        /// The older one
-        from: String,
-        /// The newer one; without it, the one in force
-        to: Option<String>,
-        #[command(flatten)]
-        published: PublishedArgs,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Publish an older generation again, under a new number
-    #[command(after_help = "\
-Every object of it must still be in the authority. Fronts follow within one poll; digests of what
-is in force now stay answerable, so that no pull which began fails.
-
-Example:
-  landbridge generation rollback 41 --reason 'v1.2.3 does not start on arm64'")]
-    Rollback {
-        /// The release to go back to
-        to: String,
-        /// Why; it is part of the signed pointer
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-        /// Publish though mirrors that must have all of it have not, for this reason
-        #[arg(long, value_name = "REASON")]
-        despite_gaps: Option<String>,
-        #[command(flatten)]
-        published: PublishedArgs,
-    },
-}
-
-/// Where something was published.
-#[derive(Debug, Args)]
-pub(crate) struct PublishedArgs {
-    /// A configuration file with a `replicate`; without it the data directory of a local topology
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// The data directory of a local topology
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
-    pub(crate) data: PathBuf,
 }

@@ -1,14 +1,17 @@
-//! `landbridge generation`: what was published, and going back to it.
+//! `landbridge generation`: what was published, going back to it, and what of it stays.
 
 use anyhow::{Context as _, anyhow};
-use landbridge_replicate::{Release, Said, find_release, releases};
+use jiff::Timestamp;
+use landbridge_core::Digest;
+use landbridge_replicate::{Keep, Release, Said, find_release, prepare_prune, releases};
 use landbridge_store::MirrorState;
 
-use crate::cli::{GenerationCommand, PublishedArgs};
+use crate::cli::{GenerationCommand, PruneArgs, PublishedArgs};
 use crate::config::{self, Secrets, Source};
 use crate::embedded::DataDirectory;
 use crate::exit::{Exit, OrExit as _, Outcome};
 use crate::output;
+use crate::progress::{Display, watch};
 use crate::release::Press;
 use crate::replication::ReplicationSettings;
 use crate::runtime;
@@ -23,6 +26,14 @@ pub(super) fn run(command: &GenerationCommand) -> Outcome {
             GenerationCommand::Rollback { to, reason, despite_gaps, published } => {
                 rollback(to, reason, despite_gaps.as_deref(), published).await
             }
+            GenerationCommand::Show { release, published, json } => {
+                show(release.as_deref(), published, *json).await
+            }
+            GenerationCommand::Pin { release, reason, published } => {
+                pin(release, reason, published).await
+            }
+            GenerationCommand::Unpin { release, published } => unpin(release, published).await,
+            GenerationCommand::Prune(args) => prune(args).await,
         }
     }))
 }
@@ -44,12 +55,7 @@ async fn list(published: &PublishedArgs, json: bool) -> Outcome {
 async fn diff(from: &str, to: Option<&str>, published: &PublishedArgs, json: bool) -> Outcome {
     let press = press(published)?;
     let all = releases(press.publication()).await.or_failed()?;
-    let to = match to {
-        Some(to) => to.to_owned(),
-        None => in_force(&all).context("nothing was published yet").or_usage()?.to_string(),
-    };
-    let [from, to] = [from, &to].map(|text| find_release(&all, text));
-    let (from, to) = (from.or_usage()?, to.or_usage()?);
+    let (from, to) = (find_release(&all, from).or_usage()?, find_or_in_force(&all, to)?);
     let difference =
         landbridge_replicate::compare(press.publication(), &from, &to).await.or_failed()?;
     if json {
@@ -60,11 +66,77 @@ async fn diff(from: &str, to: Option<&str>, published: &PublishedArgs, json: boo
     Ok(Exit::Done)
 }
 
-fn in_force(all: &[Release]) -> Option<u64> {
-    all.iter().find_map(|release| match release.said {
-        Said::Believed { in_force: true, .. } => Some(release.sequence),
+/// The generation that is meant, or the one in force.
+fn find_or_in_force(all: &[Release], meant: Option<&str>) -> Outcome<Digest> {
+    if let Some(meant) = meant {
+        return find_release(all, meant).or_usage();
+    }
+    let in_force = all.iter().find_map(|release| match release.said {
+        Said::Believed { in_force: true, generation, .. } => Some(generation),
         Said::Believed { .. } | Said::Refused(_) => None,
-    })
+    });
+    in_force.context("nothing was published yet").or_usage()
+}
+
+async fn show(release: Option<&str>, published: &PublishedArgs, json: bool) -> Outcome {
+    let press = press(published)?;
+    let all = releases(press.publication()).await.or_failed()?;
+    let generation = find_or_in_force(&all, release)?;
+    let shown = landbridge_replicate::show(press.publication(), &generation).await.or_failed()?;
+    if json {
+        output::print_line(&serde_json::to_string_pretty(&shown).or_failed()?)?;
+    } else {
+        output::print_line(&shown.to_string())?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn pin(release: &str, reason: &str, published: &PublishedArgs) -> Outcome {
+    let press = press(published)?;
+    let publication = press.publication();
+    let generation = find_release(&releases(publication).await.or_failed()?, release).or_usage()?;
+    let now = Timestamp::now();
+    landbridge_replicate::pin(publication, &generation, reason, now).await.or_failed()?;
+    output::print_line(&format!("pinned: {generation}"))?;
+    Ok(Exit::Done)
+}
+
+async fn unpin(release: &str, published: &PublishedArgs) -> Outcome {
+    let press = press(published)?;
+    let publication = press.publication();
+    let generation = find_release(&releases(publication).await.or_failed()?, release).or_usage()?;
+    if !landbridge_replicate::unpin(publication, &generation).await.or_failed()? {
+        return Err(anyhow!("{generation} is not pinned: see `landbridge generation list`"))
+            .or_usage();
+    }
+    output::print_line(&format!("not pinned any more: {generation}"))?;
+    Ok(Exit::Done)
+}
+
+async fn prune(args: &PruneArgs) -> Outcome {
+    let PruneArgs { keep_releases, keep_for, apply, json, published } = args;
+    let keep = Keep { releases: *keep_releases, time: keep_for.0, pinned: Vec::new() };
+    if !apply {
+        let press = press(published)?;
+        let planned = prepare_prune(press.publication(), &keep, Timestamp::now()).await;
+        let plan = planned.or_failed()?;
+        if *json {
+            output::print_line(&serde_json::to_string_pretty(&plan).or_failed()?)?;
+        } else {
+            output::print(&format!("{plan}\nnothing was changed: --apply does it\n"))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let press = open(published, Press::signing)?;
+    let display = if *json { Display::for_machines() } else { Display::for_people() };
+    let work = async { press.prune(&keep).await.or_failed() };
+    let report = watch(&display, press.stop(), work).await?;
+    if *json {
+        output::print_line(&serde_json::to_string_pretty(&report).or_failed()?)?;
+    } else {
+        output::print_line(&report.to_string())?;
+    }
+    Ok(if report.failed.is_empty() { Exit::Done } else { Exit::Findings })
 }
 
 async fn rollback(

@@ -4,7 +4,7 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 22] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
@@ -17,6 +17,10 @@ fn help_texts_teach() {
         &["generation", "list", "--help"],
         &["generation", "diff", "--help"],
         &["generation", "rollback", "--help"],
+        &["generation", "show", "--help"],
+        &["generation", "pin", "--help"],
+        &["generation", "unpin", "--help"],
+        &["generation", "prune", "--help"],
         &["explain", "--help"],
         &["config", "--help"],
         &["config", "check", "--help"],

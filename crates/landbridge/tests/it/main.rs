@@ -13,6 +13,7 @@ mod config;
 mod conformance;
 mod content;
 mod failures;
+mod generation;
 mod hostile;
 mod key;
 mod layers;

@@ -9,6 +9,7 @@ mod collected;
 mod faults;
 mod import;
 mod interrupted;
+mod prune;
 mod race;
 mod refused;
 mod replicate;

@@ -1,8 +1,10 @@
-//! Who collects, and how: the only place in the house that deletes an object.
+//! Who collects, and how.
 //!
 //! One collector for each bucket: it creates the next number under `collector/`, which only one
 //! can, and writes it again while it works. Once it has been silent for as long as it said itself
 //! it may be replaced; it stops at half that time. A number is never used twice.
+
+mod pruning;
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,8 @@ use futures::future::{Either, select};
 use jiff::Timestamp;
 use landbridge_core::Digest;
 use serde::{Deserialize, Serialize};
+
+pub use pruning::Collections;
 
 use super::protocol::{Steps as _, begin_deleting};
 use super::{Condemned, Leases};
@@ -28,6 +32,7 @@ pub struct Collector {
     sequence: u64,
     run: String,
     stale_after: Duration,
+    prunes: bool,
     renewed: Instant,
 }
 
@@ -36,7 +41,7 @@ pub struct Collector {
 pub enum CollectorError {
     /// Another collector is at work, or died: it is taken for dead if it stays silent.
     #[error(
-        "another garbage collection of this bucket was at work at {heard}: wait for it, or until it has been silent for {stale_after:?}"
+        "another garbage collection or prune of this bucket was at work at {heard}: wait for it, or until it has been silent for {stale_after:?}"
     )]
     Busy {
         /// When it was heard of last, by the store's clock.
@@ -45,9 +50,7 @@ pub enum CollectorError {
         stale_after: Duration,
     },
     /// This collector was too slow and may have been replaced: begin anew.
-    #[error(
-        "this garbage collection was silent for too long and may have been replaced: start it again"
-    )]
+    #[error("this collection was silent for too long and may have been replaced: start it again")]
     Lost,
     /// The store failed.
     #[error(transparent)]
@@ -108,6 +111,9 @@ struct Sign {
     released: bool,
     /// It is taken for dead when it has been silent for this long.
     stale_after_seconds: u64,
+    /// It deletes what no kept generation lists, so that nothing may be published meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    prunes: bool,
 }
 
 impl Leases {
@@ -115,6 +121,14 @@ impl Leases {
     /// was silent for `stale_after` (full seconds, at least one), which must be far longer than
     /// the worst pause of network and process.
     pub async fn collector(&self, stale_after: Duration) -> Result<Collector, CollectorError> {
+        self.begin(stale_after, false).await
+    }
+
+    async fn begin(
+        &self,
+        stale_after: Duration,
+        prunes: bool,
+    ) -> Result<Collector, CollectorError> {
         let highest = self.highest_sign().await?;
         if let Some((sequence, heard)) = highest {
             let found = self.bucket.get_json::<Sign>(&key(sequence), MAX_FACT_BYTES).await?;
@@ -132,7 +146,8 @@ impl Leases {
         let stale_after = Duration::from_secs(stale_after.as_secs().max(1));
         let run = crate::uploads::random_hex(&self.bucket, DIRECTORY)?;
         let renewed = Instant::now();
-        let collector = Collector { leases: self.clone(), sequence, run, stale_after, renewed };
+        let leases = self.clone();
+        let collector = Collector { leases, sequence, run, stale_after, prunes, renewed };
         let sign = crate::facts::encode(&collector.sign(false));
         let is_ours =
             create(&self.bucket, self.creation, &key(sequence), sign, MAX_FACT_BYTES).await?;
@@ -243,8 +258,9 @@ impl Collector {
         }
     }
 
-    /// Makes sure that nobody has taken this collector's place.
-    async fn hold(&mut self) -> Result<(), CollectorError> {
+    /// Makes sure that nobody has taken this collector's place. What it does until it asks again must
+    /// take far less than half of the time after which it counts as dead.
+    pub async fn hold(&mut self) -> Result<(), CollectorError> {
         let silent = self.renewed.elapsed();
         if silent >= self.stale_after / 2 {
             return Err(CollectorError::Lost);
@@ -268,7 +284,7 @@ impl Collector {
 
     fn sign(&self, released: bool) -> Sign {
         let stale_after_seconds = self.stale_after.as_secs();
-        Sign { run: self.run.clone(), released, stale_after_seconds }
+        Sign { run: self.run.clone(), released, stale_after_seconds, prunes: self.prunes }
     }
 }
 
