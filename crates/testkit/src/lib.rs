@@ -47,7 +47,7 @@ pub use podman::Podman;
 pub use process::{Finished, Server, Signal, run};
 pub use pulled::{Layers, Platforms, Pulled};
 pub use registry::{DockerRegistry, Login};
-pub use s3::S3;
+pub use s3::{Conditions, S3, S3Fault};
 pub use skopeo::{Skopeo, Synced};
 pub use stores::{StoreAddress, StoreKind};
 pub use tmpfs::Tmpfs;

@@ -11,10 +11,10 @@ use landbridge_origin::gc::{
     Collection, GcError, Report, Retention, collect, collect_until, prepare,
 };
 use landbridge_store::{BucketLayout, Repositories};
+use landbridge_testkit::S3;
 use serde_json::json;
 
 use crate::content::{bytes, encode, image};
-use crate::s3;
 use crate::served::{Served, Store, everywhere_with};
 
 fn collection(grace: Duration) -> Collection {
@@ -104,8 +104,8 @@ fn who_is_told_that_a_condemned_blob_is_there_can_rely_on_it() {
 #[tokio::test]
 async fn a_collection_that_fails_in_the_middle_makes_way_for_the_next() {
     let directory = tempfile::tempdir().unwrap();
-    let server = s3::Server::start(directory.path()).await;
-    let bucket = server.bucket("bucket", BucketLayout::Blobs, "");
+    let server = S3::start(directory.path(), &[]).unwrap();
+    let bucket = server.bucket("bucket", BucketLayout::Blobs, "").unwrap();
     let repositories = Repositories::open(bucket).await.unwrap();
     let orphan = bytes(9, 1000);
     let digest = Digest::sha256_of(&orphan);

@@ -19,9 +19,6 @@ mod manifests;
 mod referrers;
 mod refusals;
 mod running;
-#[allow(dead_code, reason = "here the server need not refuse anything")]
-#[path = "../../../store/tests/it/s3.rs"]
-mod s3;
 mod served;
 mod tags;
 mod together;

@@ -9,11 +9,9 @@ use landbridge_origin::Origin;
 use landbridge_origin::settings::Settings;
 use landbridge_store::{Bucket, BucketLayout};
 use landbridge_testkit::http::{Answer, Wire};
-use landbridge_testkit::{Azurite, Garage, Gcs, StoreAddress};
+use landbridge_testkit::{Azurite, Garage, Gcs, S3, StoreAddress};
 use tokio::runtime::Runtime;
 use url::Url;
-
-use crate::s3;
 
 /// Where an origin keeps what it has.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +42,13 @@ fn garage_serves_an_origin_like_every_store() {
     Garage::start().unwrap().address().run_again(&AGAIN).unwrap();
 }
 
+/// What its store is, if it runs in this process.
+enum Double {
+    Gcs(Gcs),
+    S3(#[expect(dead_code, reason = "dropped, it stops")] S3),
+    None,
+}
+
 /// A running origin with nothing in it.
 pub(crate) struct Served {
     pub(crate) bucket: Bucket,
@@ -52,7 +57,7 @@ pub(crate) struct Served {
     pub(crate) runtime: Runtime,
     /// Whether its store creates an object only if there is none.
     pub(crate) creates: bool,
-    gcs: Option<Gcs>,
+    double: Double,
     _directory: tempfile::TempDir,
 }
 
@@ -73,7 +78,10 @@ pub(crate) fn everywhere_with(change: impl Fn(&mut Settings), check: impl Fn(&Se
         let served = Served::start_with(store, &change);
         check(&served);
         // What the origin recovered from is a mistake all the same.
-        let refused = served.gcs.as_ref().map(Gcs::refused).unwrap_or_default();
+        let refused = match &served.double {
+            Double::Gcs(gcs) => gcs.refused(),
+            Double::S3(_) | Double::None => Vec::new(),
+        };
         assert_eq!(refused, Vec::<String>::new());
     }
 }
@@ -86,7 +94,7 @@ impl Served {
     pub(crate) fn start_with(store: Store, change: impl Fn(&mut Settings)) -> Self {
         let runtime = Runtime::new().unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let (bucket, gcs) = runtime.block_on(open(store, directory.path()));
+        let (bucket, double) = open(store, directory.path());
         let mut settings = Settings::local(bucket.clone(), 0);
         change(&mut settings);
         let origin = runtime.block_on(Origin::start(settings)).unwrap();
@@ -96,7 +104,7 @@ impl Served {
             Store::Offered => StoreAddress::offered().unwrap().unwrap().kind().creates(),
         };
         let origin = Some(origin);
-        Self { bucket, origin, address, runtime, creates, gcs, _directory: directory }
+        Self { bucket, origin, address, runtime, creates, double, _directory: directory }
     }
 
     /// A second origin on the same bucket.
@@ -224,22 +232,22 @@ pub(crate) fn expect(answer: &Answer, status: u16, code: &str) {
 }
 
 /// An empty bucket, and the double that it is in.
-async fn open(store: Store, directory: &Path) -> (Bucket, Option<Gcs>) {
-    let plain = |url: Url| (Bucket::open(&url, BucketLayout::Blobs).unwrap(), None);
+fn open(store: Store, directory: &Path) -> (Bucket, Double) {
+    let plain = |url: Url| (Bucket::open(&url, BucketLayout::Blobs).unwrap(), Double::None);
     match store {
         Store::Memory => plain(Url::parse("memory:///").unwrap()),
         Store::Directory => plain(Url::from_directory_path(directory).unwrap()),
         Store::S3 => {
-            let server = s3::Server::start(directory).await;
-            (server.bucket("bucket", BucketLayout::Blobs, "registry"), None)
+            let server = S3::start(directory, &[]).unwrap();
+            (server.bucket("bucket", BucketLayout::Blobs, "registry").unwrap(), Double::S3(server))
         }
         Store::Gcs => {
             let gcs = Gcs::start().unwrap();
-            (gcs.address().bucket(BucketLayout::Blobs, "registry").unwrap(), Some(gcs))
+            (gcs.address().bucket(BucketLayout::Blobs, "registry").unwrap(), Double::Gcs(gcs))
         }
         Store::Offered => {
             let store = StoreAddress::offered().unwrap().unwrap();
-            (store.bucket(BucketLayout::Blobs, "registry").unwrap(), None)
+            (store.bucket(BucketLayout::Blobs, "registry").unwrap(), Double::None)
         }
     }
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 use landbridge_replicate::{ImportError, Pace, Progress, Report, replicate};
 use landbridge_store::publish::Mirror;
 use landbridge_store::{Bucket, BucketLayout};
-use landbridge_testkit::Origin;
 use landbridge_testkit::image::{Image, Recipe};
+use landbridge_testkit::{Origin, S3, S3Fault};
 use tempfile::TempDir;
 use url::Url;
 
 use crate::replicate::{Registry, image};
-use crate::s3::{Fault, Server};
 use crate::world::World;
 
 const ALWAYS: u32 = u32::MAX;
@@ -20,17 +19,17 @@ const ALWAYS: u32 = u32::MAX;
 struct Failing {
     world: World,
     registry: Registry,
-    server: Server,
+    server: S3,
     image: Image,
     bad: Bucket,
     _directory: TempDir,
 }
 
 impl Failing {
-    async fn new(seed: u64) -> Self {
+    fn new(seed: u64) -> Self {
         let directory = TempDir::new().unwrap();
-        let server = Server::start(directory.path()).await;
-        let bad = server.bucket("bad", BucketLayout::Blobs, "");
+        let server = S3::start(directory.path(), &[]).unwrap();
+        let bad = server.bucket("bad", BucketLayout::Blobs, "").unwrap();
         let mut world = World::new();
         world.publication.mirrors.push(Mirror {
             name: "bad".to_owned(),
@@ -87,8 +86,8 @@ impl Failing {
     }
 }
 
-async fn fails_alone_and_heals(seed: u64, fault: Fault, why: &str) {
-    let failing = Failing::new(seed).await;
+async fn fails_alone_and_heals(seed: u64, fault: S3Fault, why: &str) {
+    let failing = Failing::new(seed);
     failing.server.fail(fault, ALWAYS);
     let report = failing.world.replicate(&failing.registry).await.unwrap();
     failing.server.fail(fault, 0);
@@ -101,32 +100,32 @@ async fn fails_alone_and_heals(seed: u64, fault: Fault, why: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_refuses_falls_behind_alone() {
-    fails_alone_and_heals(500, Fault::Refuses(500, None), "500").await;
-    fails_alone_and_heals(510, Fault::Refuses(403, None), "denied").await;
+    fails_alone_and_heals(500, S3Fault::Refuses(500, None), "500").await;
+    fails_alone_and_heals(510, S3Fault::Refuses(403, None), "denied").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_stands_still_falls_behind_alone() {
-    fails_alone_and_heals(520, Fault::Stalls, "stands still").await;
+    fails_alone_and_heals(520, S3Fault::Stalls, "stands still").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_stores_something_else_is_found_out_and_keeps_nothing_of_it() {
-    fails_alone_and_heals(530, Fault::Forgets, "does not exist").await;
-    fails_alone_and_heals(540, Fault::Truncates, "is wrong").await;
-    fails_alone_and_heals(550, Fault::Rots, "is wrong").await;
+    fails_alone_and_heals(530, S3Fault::Forgets, "does not exist").await;
+    fails_alone_and_heals(540, S3Fault::Truncates, "is wrong").await;
+    fails_alone_and_heals(550, S3Fault::Rots, "is wrong").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_was_busy_or_stood_still_is_caught_up_in_the_same_run() {
     let faults = [
-        (Fault::Refuses(429, None), 6),
-        (Fault::Refuses(503, Some(1)), 3),
-        (Fault::Refuses(500, None), 6),
-        (Fault::Stalls, 3),
+        (S3Fault::Refuses(429, None), 6),
+        (S3Fault::Refuses(503, Some(1)), 3),
+        (S3Fault::Refuses(500, None), 6),
+        (S3Fault::Stalls, 3),
     ];
     for (seed, (fault, times)) in (560..).step_by(10).zip(faults) {
-        let failing = Failing::new(seed).await;
+        let failing = Failing::new(seed);
         failing.server.fail(fault, times);
         let report = failing.world.replicate(&failing.registry).await.unwrap();
         failing.server.fail(fault, 0);
@@ -140,11 +139,11 @@ async fn a_mirror_that_was_busy_or_stood_still_is_caught_up_in_the_same_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_lies_about_presence_is_read_and_written() {
-    let failing = Failing::new(600).await;
+    let failing = Failing::new(600);
     let layer = &failing.image.layers[0];
-    failing.server.fail(Fault::Claims(layer.bytes.len() as u64), ALWAYS);
+    failing.server.fail(S3Fault::Claims(layer.bytes.len() as u64), ALWAYS);
     let report = failing.world.replicate(&failing.registry).await.unwrap();
-    failing.server.fail(Fault::Claims(0), 0);
+    failing.server.fail(S3Fault::Claims(0), 0);
     // It goes on lying when it is asked whether it got what it was given.
     assert!(!report.warnings.is_empty(), "{report}");
     failing.assert_sound(&report).await;
@@ -154,17 +153,17 @@ async fn a_mirror_that_lies_about_presence_is_read_and_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_that_stands_still_publishes_nothing() {
     let directory = TempDir::new().unwrap();
-    let server = Server::start(directory.path()).await;
+    let server = S3::start(directory.path(), &[]).unwrap();
     let mut world = World::new();
-    world.publication.authority = server.bucket("authority", BucketLayout::Blobs, "");
+    world.publication.authority = server.bucket("authority", BucketLayout::Blobs, "").unwrap();
     world.pace =
         Pace { stall: Duration::from_secs(1), retries: Duration::from_secs(1), ..Pace::USUAL };
     let registry = Registry::start();
     registry.push_image("a", "v1", &image(610, "amd64"));
-    server.fail(Fault::Stalls, ALWAYS);
+    server.fail(S3Fault::Stalls, ALWAYS);
     let error = world.replicate(&registry).await.unwrap_err();
     assert!(error.to_string().contains("stands still"), "{error}");
-    server.fail(Fault::Stalls, 0);
+    server.fail(S3Fault::Stalls, 0);
     assert!(world.pointer().await.is_none());
     assert_eq!(world.replicate(&registry).await.unwrap().sequence, Some(1));
 }

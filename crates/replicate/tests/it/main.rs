@@ -13,9 +13,6 @@ mod prune;
 mod race;
 mod refused;
 mod replicate;
-#[allow(dead_code, reason = "here the server has its own faults")]
-#[path = "../../../store/tests/it/s3.rs"]
-mod s3;
 mod served;
 mod withdraw;
 mod world;

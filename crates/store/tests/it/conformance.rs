@@ -19,10 +19,10 @@ use landbridge_store::{
     Bucket, BucketLayout, Creation, EverywhereError, Object, PutError, Repositories, StoreError,
     put_everywhere,
 };
-use landbridge_testkit::{Azurite, Garage, Gcs};
+use landbridge_testkit::{Azurite, Conditions, Garage, Gcs, S3};
 use url::Url;
 
-use crate::{leases, repositories, s3, uploads};
+use crate::{leases, repositories, uploads};
 
 const TYPE: &str = "application/octet-stream";
 const LIMIT: u64 = 1 << 20;
@@ -49,9 +49,9 @@ async fn memory_keeps_the_promises() {
 #[tokio::test]
 async fn s3_keeps_the_promises() {
     let directory = tempfile::tempdir().unwrap();
-    let server = s3::Server::start(directory.path()).await;
-    every_promise(&server.bucket("plain", BucketLayout::ContainersImages, "")).await;
-    every_promise(&server.bucket("prefixed", BucketLayout::Blobs, "some/where")).await;
+    let server = S3::start(directory.path(), &[]).unwrap();
+    every_promise(&server.bucket("plain", BucketLayout::ContainersImages, "").unwrap()).await;
+    every_promise(&server.bucket("prefixed", BucketLayout::Blobs, "some/where").unwrap()).await;
 }
 
 #[tokio::test]
@@ -106,8 +106,9 @@ async fn garage_is_found_out_and_keeps_what_it_can() {
 #[tokio::test]
 async fn a_store_that_overwrites_is_found_out_and_keeps_what_it_can() {
     let directory = tempfile::tempdir().unwrap();
-    let server = s3::Server::start_with(directory.path(), s3::Conditions::Ignored).await;
-    promises_of_what_overwrites(server.bucket("overwrites", BucketLayout::Blobs, "")).await;
+    let server = S3::start_with(directory.path(), &[], Conditions::Ignored).unwrap();
+    promises_of_what_overwrites(server.bucket("overwrites", BucketLayout::Blobs, "").unwrap())
+        .await;
 }
 
 /// What needs no object to be created only if there is none.

@@ -16,9 +16,8 @@ use landbridge_store::{
     AppendError, Bucket, BucketLayout, Chunk, FinishError, ManifestLink, Repositories, StoreError,
     TagLink, UploadId,
 };
+use landbridge_testkit::S3;
 use url::Url;
-
-use crate::s3;
 
 const LIMIT: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,9 +87,9 @@ async fn is_sound(repositories: &Repositories, id: &UploadId, bytes: &Bytes) {
 #[tokio::test]
 async fn after_any_write_that_was_the_last_one_an_upload_can_go_on() {
     let directory = tempfile::tempdir().unwrap();
-    let server = s3::Server::start(directory.path()).await;
+    let server = S3::start(directory.path(), &[]).unwrap();
     let repositories =
-        Repositories::open(server.bucket("cut", BucketLayout::Blobs, "")).await.unwrap();
+        Repositories::open(server.bucket("cut", BucketLayout::Blobs, "").unwrap()).await.unwrap();
     for size in [100, 300_000, (8 << 20) + 1] {
         for writes in 0.. {
             let bytes = content(writes, size);

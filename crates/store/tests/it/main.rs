@@ -9,5 +9,4 @@ mod faults;
 mod leases;
 mod release;
 mod repositories;
-mod s3;
 mod uploads;

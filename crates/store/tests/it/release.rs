@@ -18,11 +18,9 @@ use landbridge_store::publish::{
 };
 use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll, ReadError};
 use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState, Require};
-use landbridge_testkit::{Azurite, Garage, Gcs, StoreAddress};
+use landbridge_testkit::{Azurite, Garage, Gcs, S3, StoreAddress};
 use tempfile::TempDir;
 use url::Url;
-
-use crate::s3;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -467,9 +465,10 @@ async fn a_copy_that_fails_keeps_the_holding_it_had_and_one_that_lost_it_is_avoi
     let (near, far) = (directory.path().join("near"), directory.path().join("far"));
     std::fs::create_dir_all(&near).unwrap();
     std::fs::create_dir_all(&far).unwrap();
-    let (near, far_server) = (s3::Server::start(&near).await, s3::Server::start(&far).await);
-    let authority = near.bucket("origin", BucketLayout::Blobs, "");
-    let world = World::over(authority, far_server.bucket("mirror", BucketLayout::Blobs, ""));
+    let (near, far_server) = (S3::start(&near, &[]).unwrap(), S3::start(&far, &[]).unwrap());
+    let authority = near.bucket("origin", BucketLayout::Blobs, "").unwrap();
+    let world =
+        World::over(authority, far_server.bucket("mirror", BucketLayout::Blobs, "").unwrap());
     let one = image("a", "v1", "1");
     world.release(&one).await.unwrap();
     let loaded = world.load(None).await;
@@ -492,11 +491,11 @@ async fn a_copy_that_fails_keeps_the_holding_it_had_and_one_that_lost_it_is_avoi
 #[tokio::test]
 async fn a_release_that_breaks_off_anywhere_leaves_the_one_before() {
     let directory = tempfile::tempdir().unwrap();
-    let server = s3::Server::start(directory.path()).await;
+    let server = S3::start(directory.path(), &[]).unwrap();
     let mut broken_off = 0;
     for writes in 0.. {
         let open = |name: &str| {
-            server.bucket(&format!("{name}-{writes}"), BucketLayout::ContainersImages, "")
+            server.bucket(&format!("{name}-{writes}"), BucketLayout::ContainersImages, "").unwrap()
         };
         let world = World::over(open("origin"), open("mirror"));
         let (old, new) = (image("a", "v1", "1"), image("a", "v1", "2"));

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
@@ -22,35 +22,52 @@ use s3s_fs::FileSystem;
 use super::Conditions;
 
 const HASH: usize = 64;
-pub(super) const KEPT: usize = 32;
+const KEPT: usize = 32;
 
-pub(crate) struct Short {
+/// Hashes by what is left of them.
+pub(super) type Whole = Arc<Mutex<HashMap<String, String>>>;
+
+pub(super) struct Short {
     inner: FileSystem,
     conditions: Conditions,
-    whole: Mutex<HashMap<String, String>>,
+    whole: Whole,
+}
+
+/// Where `s3s-fs` keeps what has this key.
+pub(super) fn short(key: &str) -> String {
+    let parts = key.split('/').map(|part| match split(part) {
+        Some((before, hash)) => format!("{before}{}", &hash[..KEPT]),
+        None => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// A hash, and what stands before it.
+fn split(part: &str) -> Option<(&str, &str)> {
+    let (before, hash) = part.split_at(part.rfind(':').map_or(0, |at| at + 1));
+    let is_hash = hash.len() >= HASH && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then_some((before, hash))
 }
 
 impl Short {
-    pub(crate) fn new(inner: FileSystem, conditions: Conditions) -> Self {
-        Self { inner, conditions, whole: Mutex::default() }
+    pub(super) fn new(inner: FileSystem, conditions: Conditions, whole: Whole) -> Self {
+        Self { inner, conditions, whole }
+    }
+
+    fn whole(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shorten(&self, key: &mut String) {
-        let parts = key.split('/').map(|part| {
-            let (before, hash) = part.split_at(part.rfind(':').map_or(0, |at| at + 1));
-            if hash.len() < HASH || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return part.to_owned();
-            }
-            let short = &hash[..KEPT];
-            let known = self.whole.lock().unwrap().insert(short.to_owned(), hash.to_owned());
-            assert!(known.is_none_or(|known| known == hash), "two digests begin with {short}");
-            format!("{before}{short}")
-        });
-        *key = parts.collect::<Vec<_>>().join("/");
+        for (_, hash) in key.split('/').filter_map(split) {
+            let known = self.whole().insert(hash[..KEPT].to_owned(), hash.to_owned());
+            assert!(known.is_none_or(|known| known == hash), "two digests begin as {hash}");
+        }
+        *key = short(key);
     }
 
     fn lengthen(&self, key: &mut String) {
-        let whole = self.whole.lock().unwrap();
+        let whole = self.whole();
         let parts = key.split('/').map(|part| {
             let (before, short) = part.split_at(part.rfind(':').map_or(0, |at| at + 1));
             whole.get(short).map_or_else(|| part.to_owned(), |hash| format!("{before}{hash}"))
