@@ -68,6 +68,8 @@ pub(crate) struct Found {
     pub(crate) manifests: BTreeMap<Digest, Bytes>,
     /// Published tags and repositories that the registry has not got.
     pub(crate) gone: Vec<String>,
+    /// Repositories that were asked for and are not there.
+    pub(crate) missing: Vec<RepositoryName>,
     kept_bytes: usize,
 }
 
@@ -109,7 +111,10 @@ pub(crate) async fn gather_registry(
 
 impl Found {
     fn add(&mut self, seen: Seen) {
-        let Seen { name, content, targets, unnamed, manifests, gone } = seen;
+        let Seen { name, content, targets, unnamed, manifests, gone, is_missing } = seen;
+        if is_missing {
+            self.missing.push(name.clone());
+        }
         for digest in content.manifests.keys().chain(content.blobs.keys()) {
             self.homes.entry(*digest).or_insert_with(|| name.clone());
         }
@@ -140,6 +145,7 @@ struct Seen {
     unnamed: Vec<Digest>,
     manifests: BTreeMap<Digest, Bytes>,
     gone: Vec<String>,
+    is_missing: bool,
 }
 
 async fn look_at(
@@ -157,9 +163,15 @@ async fn look_at(
         unnamed: Vec::new(),
         manifests: BTreeMap::new(),
         gone: Vec::new(),
+        is_missing: false,
     };
     let Some(Listed { tags, untagged }) = look.list().await? else {
-        seen.content.skipped.push(format!("`{name}`: the registry has no such repository"));
+        // A catalog may go on listing what has no tag any more.
+        if source.repositories.is_some() {
+            seen.is_missing = true;
+        } else {
+            seen.content.skipped.push(format!("`{name}`: the registry has no such repository"));
+        }
         return Ok(seen);
     };
     if let (Some(anonymous), Some((tag, _))) = (source.anonymous, tags.first())

@@ -80,6 +80,8 @@ async fn look<'a>(
     let mut plan = plan_replication(content, &found.targets, &found.unnamed, &current, &states);
     let stays = |what| format!("{what} is published and not in the registry");
     plan.kept.extend(found.gone.drain(..).map(stays));
+    let is_missing = |name| format!("`{name}`: the registry has no such repository");
+    plan.warnings.extend(found.missing.iter().map(is_missing));
     let supply = Supply::Registry(Box::new(RegistrySupply {
         client: request.source.client,
         authority: &publication.authority,

@@ -81,7 +81,7 @@ pub(crate) fn report(plan: &Plan, tally: Tally, sequence: Option<u64>) -> Report
         skipped: plan.skipped.clone(),
         kept: plan.kept.clone(),
         recovered: tally.recovered,
-        warnings: tally.warnings,
+        warnings: plan.warnings.iter().cloned().chain(tally.warnings).collect(),
     }
 }
 

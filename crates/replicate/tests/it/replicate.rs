@@ -228,6 +228,22 @@ async fn a_mirror_that_was_not_there_is_caught_up_from_the_authority() {
 }
 
 #[tokio::test]
+async fn a_repository_that_was_asked_for_and_is_not_there_is_a_warning() {
+    let registry = Registry::start();
+    registry.push_image("team/app", "v1", &image(1, "amd64"));
+    let world = World::new();
+    let names = ["team/app", "team/ap"].map(|name| name.parse().unwrap());
+    let client = registry.client();
+    let mut replication = world.replication(&client);
+    replication.source.repositories = Some(&names);
+    let report = replicate(&replication, &|_| {}).await.unwrap();
+    assert_eq!(report.warnings, ["`team/ap`: the registry has no such repository"]);
+    assert_eq!(report.sequence, Some(1), "the other one is published");
+    let plan = prepare_replication(&replication).await.unwrap();
+    assert_eq!(plan.warnings, report.warnings);
+}
+
+#[tokio::test]
 async fn what_the_registry_lacks_is_named_and_nothing_is_published() {
     let (world, registry) = (World::new(), Registry::start());
     let image = image(40, "amd64");
