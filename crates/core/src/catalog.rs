@@ -303,6 +303,8 @@ impl CatalogBuilder {
             while let Some(again) = collected.next_if(|next| next.name == repository.name) {
                 repository.manifests.extend(again.manifests);
                 repository.referrers.extend(again.referrers);
+                // Of a retained one there are none; parts of the current one each have some.
+                repository.tags.extend(again.tags);
             }
             packed.push(repository, &presence)?;
         }

@@ -52,6 +52,8 @@ struct Readiness {
 struct OriginReadiness {
     name: String,
     ready: bool,
+    /// False if what is served comes from the cache, and the origin has not been heard of since.
+    confirmed: bool,
     sequence: Option<u64>,
     expires: Option<String>,
     /// Nobody has published for too long; what was published is served on.
@@ -69,6 +71,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
             OriginReadiness {
                 name: origin.name.clone(),
                 ready: pointer.is_some() || matches!(origin.kind, OriginKind::Registry(_)),
+                confirmed: catalog.as_ref().is_none_or(|loaded| !loaded.is_unconfirmed),
                 sequence: pointer.map(|pointer| pointer.sequence),
                 expires: pointer.map(|pointer| pointer.expires.to_string()),
                 expired: pointer.is_some_and(|pointer| pointer.expires <= now),

@@ -15,7 +15,7 @@ use tracing::{error, info};
 
 use crate::admin;
 use crate::explain::{self, ExplainError, Explanation, Question};
-use crate::keeper::{GatherError, Gathered};
+use crate::keeper::{GatherError, Gathered, Keep};
 use crate::metrics::Metrics;
 use crate::record_log::RecordLog;
 use crate::server::Server;
@@ -108,7 +108,7 @@ impl Front {
             }
         })?;
         let metrics = Metrics::new();
-        let gathered = Gathered::read(Arc::new(settings), None, &metrics).await?;
+        let gathered = Gathered::read(Arc::new(settings), None, &metrics, Keep::InCache).await?;
         let world = gathered.world().map_err(GatherError::from)?;
         let shared = Arc::new(Shared {
             world: ArcSwap::from_pointee(world),
@@ -175,8 +175,8 @@ impl Front {
         }
         let before = self.shared.world();
         let gathered =
-            Gathered::read(Arc::new(settings), Some(&before), &self.shared.metrics).await;
-        let gathered = gathered.map_err(|error| refused(error.into()))?;
+            Gathered::read(Arc::new(settings), Some(&before), &self.shared.metrics, Keep::InCache);
+        let gathered = gathered.await.map_err(|error| refused(error.into()))?;
         let world = gathered
             .world()
             .map_err(|error: SnapshotError| refused(GatherError::from(error).into()))?;
@@ -258,7 +258,7 @@ pub async fn explain_offline(
     settings: Settings,
     question: &Question,
 ) -> Result<Explanation, OfflineError> {
-    let gathered = Gathered::read(Arc::new(settings), None, &Metrics::new()).await?;
+    let gathered = Gathered::read(Arc::new(settings), None, &Metrics::new(), Keep::Nowhere).await?;
     let world = gathered.world().map_err(GatherError::from)?;
     Ok(explain::explain(&world, question).await?)
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use landbridge_core::cause::chain;
 use landbridge_core::topology::CopyId;
-use landbridge_store::Bucket;
-use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll};
+use landbridge_store::read::{CatalogReader, CopySource, HoldingSource, Loaded, Poll};
+use landbridge_store::{Bucket, BucketLayout};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ use crate::world::{OpenError, Running, World, open_face};
 
 /// How long a start or a reload waits for an origin's first answer.
 const FIRST_POLL: Duration = Duration::from_secs(15);
+/// The same if there is something to serve meanwhile.
+const FIRST_POLL_WITH_CACHE: Duration = Duration::from_secs(3);
 
 /// Everything that worlds of one configuration are made of.
 #[derive(Debug)]
@@ -54,6 +56,15 @@ pub enum GatherError {
     Snapshot(#[from] SnapshotError),
 }
 
+/// Whether what is served is kept for the next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// In the cache's directory, if there is one.
+    InCache,
+    /// Not at all: whoever only looks changes nothing.
+    Nowhere,
+}
+
 /// Something new.
 enum News {
     /// Of an origin, found by its poll of this number.
@@ -69,6 +80,7 @@ impl Gathered {
         settings: Arc<Settings>,
         before: Option<&World>,
         metrics: &Metrics,
+        keep: Keep,
     ) -> Result<Self, GatherError> {
         let running = Arc::new(Running::open(&settings, metrics)?);
         let mut sources: Vec<_> = settings
@@ -80,16 +92,23 @@ impl Gathered {
             .collect();
         let ranges =
             sources.iter_mut().map(super::ranges::Source::read_local).collect::<Result<_, _>>()?;
-        let readers = (0..settings.origins.len())
-            .map(|origin| catalog_reader(&settings, before, origin))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut catalogs = Vec::new();
-        for (reader, origin) in readers.iter().zip(&settings.origins) {
-            catalogs.push(match reader {
-                Some(reader) => first_poll(reader, &origin.name).await,
-                None => None,
+        let mut readers = (0..settings.origins.len())
+            .map(|origin| {
+                let mut reader = catalog_reader(&settings, before, origin)?;
+                if let (Some(reader), Keep::InCache) = (&mut reader, keep) {
+                    reader.cache = cache_of(&settings, &settings.origins[origin].name);
+                }
+                Ok(reader)
+            })
+            .collect::<Result<Vec<_>, OpenError>>()?;
+        let catalogs =
+            readers.iter_mut().zip(&settings.origins).map(|(reader, origin)| async move {
+                match reader {
+                    Some(reader) => first_poll(reader, &origin.name).await,
+                    None => None,
+                }
             });
-        }
+        let catalogs = futures::future::join_all(catalogs).await;
         Ok(Self { settings, running, ranges, catalogs, sources, readers })
     }
 
@@ -176,7 +195,13 @@ impl Gathered {
             let pointer = loaded.pointer.content();
             let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             metrics.pointer_sequence.get_or_create(&labels).set(number(pointer.sequence));
+            metrics.pointer_issued.get_or_create(&labels).set(pointer.issued.as_second());
             metrics.pointer_expires.get_or_create(&labels).set(pointer.expires.as_second());
+            for held in &loaded.holdings {
+                let Some(copy) = self.settings.copies.get(held.copy.index()) else { continue };
+                let holds = held.holds(&pointer.generation);
+                metrics.set_holding(&copy.name, holds);
+            }
             metrics
                 .objects
                 .get_or_create(&labels)
@@ -190,26 +215,55 @@ impl Gathered {
     }
 }
 
-async fn first_poll(reader: &CatalogReader, name: &str) -> Option<Arc<Loaded>> {
-    match tokio::time::timeout(FIRST_POLL, reader.poll(None)).await {
-        Ok(Ok(Poll::New(loaded))) => {
-            announce(name, &loaded);
-            Some(Arc::new(*loaded))
-        }
-        Ok(Ok(Poll::Unchanged(notes))) => {
-            report(name, &notes);
-            warn!(origin = name, "the origin has published nothing yet");
-            None
-        }
-        Ok(Err(error)) => {
-            error!(origin = name, error = chain(&error), "the origin cannot be read; asking again");
-            None
-        }
-        Err(_) => {
-            error!(origin = name, "the origin does not answer; asking again");
-            None
+/// What the origin has published; what the cache holds of it if the origin does not answer. What
+/// is in the cache was in force: nothing older takes its place.
+async fn first_poll(reader: &mut CatalogReader, name: &str) -> Option<Arc<Loaded>> {
+    let (cached, notes) = reader.load_cached().await;
+    if let Some(cache) = &reader.cache {
+        for note in &notes {
+            warn!(
+                origin = name,
+                cache = cache.name(),
+                note,
+                "something in the cache is not believed"
+            );
         }
     }
+    let patience = if cached.is_some() { FIRST_POLL_WITH_CACHE } else { FIRST_POLL };
+    match tokio::time::timeout(patience, reader.poll(cached.as_ref())).await {
+        Ok(Ok(Poll::New(loaded))) => {
+            announce(name, &loaded);
+            return Some(Arc::new(*loaded));
+        }
+        Ok(Ok(Poll::Unchanged(notes))) => report(name, &notes),
+        Ok(Err(error)) => {
+            error!(origin = name, error = chain(&error), "the origin cannot be read; asking again");
+        }
+        Err(_) => error!(origin = name, "the origin does not answer; asking again"),
+    }
+    let cached = cached?;
+    warn!(
+        origin = name,
+        sequence = cached.pointer.content().sequence,
+        issued = %cached.pointer.content().issued,
+        "serving a generation from the cache: the origin has not confirmed it"
+    );
+    Some(Arc::new(cached))
+}
+
+/// Where what is served of an origin is kept, if the cache has a directory that can be used.
+fn cache_of(settings: &Settings, origin: &str) -> Option<Bucket> {
+    let directory = settings.cache_directory.as_ref()?.join("generations").join(origin);
+    let failed = |why: String| {
+        let directory = directory.display();
+        warn!(origin, %directory, why, "the cache cannot be used; what is served is not kept");
+    };
+    // It was resolved against the configuration's place, which is absolute.
+    let Ok(url) = url::Url::from_directory_path(&directory) else {
+        failed("it is no absolute path".to_owned());
+        return None;
+    };
+    Bucket::open(&url, BucketLayout::Blobs).inspect_err(|error| failed(chain(error))).ok()
 }
 
 /// An origin whose releases are followed.
@@ -369,7 +423,7 @@ fn catalog_reader(
             }
             (_, Face::Registry { .. } | Face::Streamed) => continue,
         };
-        copies.push((id, holding));
+        copies.push(CopySource { copy: id, name: copy.name.clone(), source: holding });
     }
     let Some(origin_copy) = CopyId::new(origin_settings.copy) else { return Ok(None) };
     Ok(Some(CatalogReader {
@@ -381,6 +435,7 @@ fn catalog_reader(
         retain: *retain,
         origin: origin_copy,
         holding_timeout: settings.caches.fetch_timeout,
+        cache: None,
         copies,
     }))
 }

@@ -95,7 +95,9 @@ pub(crate) struct Metrics {
     pub(crate) refused_connections: Counter,
     pub(crate) records_dropped: Gauge<i64>,
     pub(crate) pointer_sequence: Family<OriginLabels, Gauge>,
+    pub(crate) pointer_issued: Family<OriginLabels, Gauge>,
     pub(crate) pointer_expires: Family<OriginLabels, Gauge>,
+    copy_holds: Family<CopyLabels, Gauge>,
     pub(crate) objects: Family<OriginLabels, Gauge>,
     pub(crate) range_prefixes: Family<SourceLabels, Gauge>,
     pub(crate) range_refusals: Family<SourceLabels, Counter>,
@@ -166,6 +168,14 @@ impl Metrics {
             ),
             records_dropped: register!("records_dropped", "Access records lost since the start"),
             pointer_sequence: register!("pointer_sequence", "Sequence of the pointer in force"),
+            pointer_issued: register!(
+                "pointer_issued_seconds",
+                "When the pointer in force was issued, in seconds since 1970"
+            ),
+            copy_holds: register!(
+                "copy_holds_generation",
+                "1 if the copy says that it holds the generation in force, else 0"
+            ),
             pointer_expires: register!(
                 "pointer_expires_seconds",
                 "When the pointer in force expires, in seconds since 1970"
@@ -224,6 +234,12 @@ impl Metrics {
             let labels = CopyLabels { copy: name.to_owned() };
             self.copy_working.get_or_create(&labels).set(i64::from(working.contains(id)));
         }
+    }
+
+    /// Whether a copy says that it holds the generation in force.
+    pub(crate) fn set_holding(&self, copy: &str, holds: bool) {
+        let labels = CopyLabels { copy: copy.to_owned() };
+        self.copy_holds.get_or_create(&labels).set(i64::from(holds));
     }
 
     /// The metrics in the text format of Prometheus.

@@ -17,7 +17,7 @@ use crate::error::StoreError;
 
 /// Where a holding lies, in a bucket and below a public face.
 pub(crate) const HOLDING_KEY: &str = "holding.json";
-const POINTERS: &str = "pointers";
+pub(crate) const POINTERS: &str = "pointers";
 const NO_STORE: &str = "no-store";
 const ENVELOPE_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 const JSON: &str = "application/json";

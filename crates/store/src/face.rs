@@ -21,6 +21,8 @@ use reqwest::{Client, RequestBuilder, Response};
 use url::Url;
 
 use crate::documents::{HOLDING_KEY, HoldingRead, ReadHolding, pointer_key};
+use crate::error::{Place, StoreError};
+use crate::generations::{Packed, document_key, packed_limit};
 use crate::layout::BucketLayout;
 
 pub use self::look::{FaceHead, FaceWhole, RangeAnswer};
@@ -226,6 +228,26 @@ impl PublicFace {
         let url = format!("{}/{}", self.base, pointer_key(sequence));
         let response = self.send(&url, self.request(Method::GET, &url)).await?;
         collect(&url, MAX_ENVELOPE_BYTES as u64, response).await
+    }
+
+    /// A document of a generation as it is stored, of at most `limit` bytes when unpacked.
+    pub(crate) async fn packed_document(
+        &self,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Packed, StoreError> {
+        let key = document_key(digest);
+        let place = Place { bucket: self.base.clone(), key: key.clone() };
+        let url = format!("{}/{key}", self.base);
+        let reading = async {
+            let response = self.send(&url, self.request(Method::GET, &url)).await?;
+            collect(&url, packed_limit(limit), response).await
+        };
+        match reading.await {
+            Ok(bytes) => Ok(Packed::new(place, bytes, *digest, limit)),
+            Err(FaceError::Absent { .. }) => Err(StoreError::NotFound(place)),
+            Err(error) => Err(StoreError::from_cause(place, error.into())),
+        }
     }
 
     /// The copy's holding, if it has one.

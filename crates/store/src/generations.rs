@@ -6,6 +6,7 @@
 //! Invariant: whatever lies in a bucket, reading a document takes no more memory than the size
 //! that its list announces, or [`MAX_DOCUMENT_BYTES`].
 
+use bytes::Bytes;
 use landbridge_core::Digest;
 use landbridge_core::generation::{
     Document, MAX_DOCUMENT_BYTES, PartEntry, Parts, Repository, Root,
@@ -13,7 +14,7 @@ use landbridge_core::generation::{
 use object_store::PutOptions;
 
 use crate::bucket::Bucket;
-use crate::error::{Malformed, StoreError};
+use crate::error::{Malformed, Place, StoreError};
 use crate::write::IMMUTABLE;
 
 const ZSTD: &str = "application/zstd";
@@ -80,27 +81,74 @@ impl Bucket {
     }
 
     /// The canonical bytes of one document, of at most `limit`, verified by their digest.
-    pub async fn get_document_bytes(
+    pub(crate) async fn get_document_bytes(
         &self,
         digest: &Digest,
         limit: u64,
     ) -> Result<Vec<u8>, StoreError> {
+        self.packed_document(digest, limit).await?.open()
+    }
+
+    /// One document as it is stored, of at most `limit` bytes when it is unpacked. Not verified.
+    pub(crate) async fn packed_document(
+        &self,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Packed, StoreError> {
         let key = document_key(digest);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(MAX_DOCUMENT_BYTES);
-        let packed = self.get_bytes(&key, zstd::compress_bound(limit) as u64).await?;
-        let bytes = match unpack(&packed, limit) {
-            Ok(bytes) => bytes,
-            Err(Unpack::TooLarge(size)) => {
-                let limit = limit as u64;
-                return Err(StoreError::TooLarge { place: self.place(&key), size, limit });
+        let bytes = self.get_bytes(&key, packed_limit(limit)).await?;
+        Ok(Packed { place: self.place(&key), bytes, digest: *digest, limit })
+    }
+
+    /// Stores a document as it was stored elsewhere.
+    pub(crate) async fn put_packed_document(&self, packed: Packed) -> Result<(), StoreError> {
+        let options =
+            PutOptions { attributes: self.attributes(ZSTD, IMMUTABLE), ..PutOptions::default() };
+        self.put_bytes(&document_key(&packed.digest), packed.bytes.into(), options).await
+    }
+}
+
+/// A document as it is stored.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    place: Place,
+    bytes: Bytes,
+    digest: Digest,
+    limit: u64,
+}
+
+impl Packed {
+    /// What lies at `place` and should be the document `digest`, of at most `limit` bytes.
+    pub(crate) fn new(place: Place, bytes: Bytes, digest: Digest, limit: u64) -> Self {
+        Self { place, bytes, digest, limit }
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The canonical bytes, verified by their digest.
+    pub(crate) fn open(&self) -> Result<Vec<u8>, StoreError> {
+        let wrong = |what| StoreError::WrongBytes { place: self.place.clone(), what };
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX).min(MAX_DOCUMENT_BYTES);
+        let bytes = unpack(&self.bytes, limit).map_err(|error| match error {
+            Unpack::TooLarge(size) => {
+                StoreError::TooLarge { place: self.place.clone(), size, limit: limit as u64 }
             }
-            Err(Unpack::Damaged(what)) => {
-                return Err(StoreError::WrongBytes { place: self.place(&key), what });
-            }
-        };
-        self.check_digest(&key, digest, &bytes)?;
+            Unpack::Damaged(what) => wrong(what),
+        })?;
+        let found = Digest::of(self.digest.algorithm(), &bytes);
+        if found != self.digest {
+            return Err(wrong(format!("its {} bytes have the digest {found}", bytes.len())));
+        }
         Ok(bytes)
     }
+}
+
+/// The most bytes that a document takes when it is stored.
+pub(crate) fn packed_limit(limit: u64) -> u64 {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(MAX_DOCUMENT_BYTES);
+    zstd::compress_bound(limit) as u64
 }
 
 /// Reads any document of a generation from its canonical bytes.

@@ -9,7 +9,7 @@ use landbridge_core::holding::Holding;
 use landbridge_core::topology::{CopyId, CopySet};
 
 use crate::documents::{HoldingRead, ReadHolding};
-use crate::read::HoldingSource;
+use crate::read::{CopySource, HoldingSource};
 
 /// Copies that are asked at once.
 const AT_ONCE: usize = 8;
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 8;
 pub struct CopyHolding {
     /// The copy.
     pub copy: CopyId,
-    read: Option<ReadHolding>,
+    pub(crate) read: Option<ReadHolding>,
 }
 
 impl CopyHolding {
@@ -68,11 +68,11 @@ pub(crate) struct Answer {
 
 /// Asks all copies, each with its own deadline.
 pub(crate) async fn ask(
-    copies: &[(CopyId, HoldingSource)],
+    copies: &[CopySource],
     before: Option<&[CopyHolding]>,
     deadline: Duration,
 ) -> Vec<Answer> {
-    let asked = copies.iter().map(|(copy, source)| {
+    let asked = copies.iter().map(|CopySource { copy, source, .. }| {
         let before = before.unwrap_or_default().iter().find(|held| held.copy == *copy);
         ask_one(*copy, source, before.and_then(|held| held.read.as_ref()), deadline)
     });

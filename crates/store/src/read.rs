@@ -1,36 +1,36 @@
 //! Following releases: what a front polls.
 //!
 //! A poll looks for a newer pointer in the authority and asks each copy what it holds. Only if
-//! either changed are generations read, and then one repository's document at a time: what is in
-//! memory besides the new catalog is that document. Documents that several generations share are
-//! read once.
+//! either changed are generations read, and then a few documents at a time: what is in memory besides
+//! the new catalog are those. Documents that several generations share are read once, and those that
+//! are in the cache are not asked for again.
 //!
 //! Invariant: what is [`Loaded`] was signed, is not older than what was loaded before, and never is
 //! another pointer with the same sequence.
 
+mod cache;
+mod documents;
+mod load;
 mod pointers;
 mod withdrawn;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use landbridge_core::catalog::{Catalog, CatalogBuilder, CatalogTooLarge};
-use landbridge_core::cause::chain;
-use landbridge_core::generation::{Repository, RepositoryEntry, Root};
+use landbridge_core::catalog::{Catalog, CatalogTooLarge};
 use landbridge_core::pointer::{Keys, Pointer, Verified};
-use landbridge_core::topology::{CopyId, CopySet};
+use landbridge_core::topology::CopyId;
 use landbridge_core::withdrawal::Withdrawals;
-use landbridge_core::{Digest, RepositoryName, Tag};
+use landbridge_core::{RepositoryName, Tag};
 
 use crate::bucket::Bucket;
 use crate::error::StoreError;
 use crate::face::PublicFace;
 use crate::holders::{self, CopyHolding};
 
-/// In a generation's documents an object takes about this many bytes: enough to reserve memory
-/// once instead of growing by doubling.
-const BYTES_OF_AN_OBJECT: u64 = 160;
+use self::documents::Reach;
+use self::load::Loading;
 
 /// Follows the releases of one catalog.
 #[derive(Debug, Clone)]
@@ -41,19 +41,34 @@ pub struct CatalogReader {
     pub catalog: String,
     /// Whose signatures are believed.
     pub keys: Keys,
-    /// How many releases before the current one keep their digests answerable.
+    /// How many releases before the current one keep their digests answerable, however old they
+    /// are. Those of the last 48 hours do in any case.
     pub retain: usize,
     /// The mirrors, and where their holdings are read.
-    pub copies: Vec<(CopyId, HoldingSource)>,
+    pub copies: Vec<CopySource>,
     /// The copy that holds everything that is published, without a holding.
     pub origin: CopyId,
-    /// How long one copy may take to say what it holds, or to give its copy of a pointer.
+    /// How long one copy may take to say what it holds, or to give its copy of a pointer or of a
+    /// document.
     pub holding_timeout: Duration,
     /// Pointers below this number do not count; 0 if all do.
     pub minimum_sequence: u64,
     /// The pointer that was in force before this reader was made. It counts as long as `keys`
     /// believe it: removing a key undoes what it signed, and nothing else.
     pub last: Option<Verified<Pointer>>,
+    /// A directory in which to keep what is served, for a start without any store.
+    pub cache: Option<Bucket>,
+}
+
+/// A mirror, as it says what it holds.
+#[derive(Debug, Clone)]
+pub struct CopySource {
+    /// The copy.
+    pub copy: CopyId,
+    /// What the configuration calls it.
+    pub name: String,
+    /// Where it is asked.
+    pub source: HoldingSource,
 }
 
 /// Where a copy's holding is read.
@@ -80,6 +95,8 @@ pub struct Loaded {
     pub holdings: Vec<CopyHolding>,
     /// What was refused, missing or failing: a sentence for each.
     pub notes: Vec<String>,
+    /// Whether it comes from the cache, and the authority has not been heard of since.
+    pub is_unconfirmed: bool,
 }
 
 /// What a poll found.
@@ -148,121 +165,36 @@ impl CatalogReader {
         )
         .await;
         notes.extend(refused);
+        let is_heard = matches!(&searched, Ok(search) if search.latest.is_some());
         let holdings = holders::noted(holdings, &self.catalog, &mut notes);
         let pointer = self.choose(known, searched, before, &holdings, &mut notes).await?;
-        if let Some(current) = current
-            && current.pointer == pointer
-            && current.withdrawals == withdrawals
-            && CopyHolding::same(&current.holdings, &holdings)
+        let same = current.filter(|current| current.pointer == pointer);
+        let is_unconfirmed = !is_heard && same.is_some_and(|current| current.is_unconfirmed);
+        if let Some(same) = same
+            && same.withdrawals == withdrawals
+            && CopyHolding::same(&same.holdings, &holdings)
         {
-            return Ok(Poll::Unchanged(notes));
+            if same.is_unconfirmed == is_unconfirmed {
+                return Ok(Poll::Unchanged(notes));
+            }
+            // What the cache lacks is in the stores.
+            if same.notes.is_empty() {
+                return Ok(Poll::New(Box::new(Loaded { notes, is_unconfirmed, ..same.clone() })));
+            }
         }
-        let withdrawn = withdrawals.as_ref().map(|list| list.content().digests());
-        let withdrawn = withdrawn.unwrap_or_default();
-        let (catalog, hidden_tags) = self.load(&pointer, &withdrawn, &holdings, &mut notes).await?;
+        let mut loading = Loading::new(self, Reach::Stores, withdrawals.as_ref(), &holdings);
+        let (catalog, hidden_tags) = loading.load(&pointer).await?;
+        let used = loading.finish(&mut notes);
+        self.remember(&used, withdrawals.as_ref(), &holdings, &mut notes).await;
         let catalog = Arc::new(catalog);
-        let loaded = Loaded { pointer, catalog, withdrawals, hidden_tags, holdings, notes };
-        Ok(Poll::New(Box::new(loaded)))
-    }
-
-    /// Builds the catalog of the pointer's generation and the retained ones before it.
-    async fn load(
-        &self,
-        pointer: &Verified<Pointer>,
-        withdrawn: &BTreeSet<Digest>,
-        holdings: &[CopyHolding],
-        notes: &mut Vec<String>,
-    ) -> Result<(Catalog, BTreeSet<(RepositoryName, Tag)>), ReadError> {
-        let mut hidden = BTreeSet::new();
-        let generations = self.generations(pointer, notes).await?;
-        let mut documents = Documents::default();
-        let mut expected_bytes = 0;
-        for (generation, root) in generations {
-            let copies = holders::of(&generation, holdings).with(self.origin);
-            if documents.current.is_none() {
-                documents.current = Some(generation);
-                expected_bytes = root.repositories.iter().map(|entry| entry.size).sum::<u64>();
-            }
-            let is_current = documents.current == Some(generation);
-            for entry in &root.repositories {
-                documents.add(entry, copies, is_current);
-            }
-        }
-        let expected = usize::try_from(expected_bytes / BYTES_OF_AN_OBJECT).unwrap_or_default();
-        let mut builder = CatalogBuilder::with_capacity(expected);
-        for (digest, document) in documents.by_digest {
-            let repository: Repository = match self.authority.get_document(&digest).await {
-                Ok(repository) => repository,
-                Err(error) if document.is_current => return Err(error.into()),
-                Err(error) => {
-                    notes.push(format!("a retained generation is not whole: {}", chain(&error)));
-                    continue;
-                }
-            };
-            if document.is_current {
-                let tags = repository.tags.iter().filter(|tag| withdrawn.contains(&tag.digest));
-                hidden.extend(tags.map(|tag| (repository.name.clone(), tag.name.clone())));
-            }
-            let repository = repository.without(withdrawn);
-            if document.is_current {
-                builder.add_current(repository, document.copies)?;
-            } else {
-                builder.add_retained(repository, document.copies)?;
-            }
-        }
-        for held in holdings {
-            for digest in held.lacks() {
-                builder.lack(held.copy, *digest);
-            }
-        }
-        Ok((builder.build()?, hidden))
-    }
-
-    /// The roots of the current and the retained generations, the current one first, each once.
-    async fn generations(
-        &self,
-        pointer: &Verified<Pointer>,
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<(Digest, Root)>, ReadError> {
-        let current = pointer.content().generation;
-        let mut roots = vec![(current, self.authority.get_document::<Root>(&current).await?)];
-        let mut last = pointer.clone();
-        for _ in 0..self.retain {
-            let Some(previous) = last.content().previous else { break };
-            let Some(before) = self.pointer_before(&last, previous, notes).await? else { break };
-            let generation = before.content().generation;
-            last = before;
-            if roots.iter().any(|(known, _)| *known == generation) {
-                continue;
-            }
-            match self.authority.get_document::<Root>(&generation).await {
-                Ok(root) => roots.push((generation, root)),
-                Err(error) => {
-                    notes.push(format!("a retained generation is not readable: {}", chain(&error)));
-                }
-            }
-        }
-        Ok(roots)
-    }
-}
-
-/// The repositories' documents of several generations, each once.
-#[derive(Default)]
-struct Documents {
-    current: Option<Digest>,
-    by_digest: BTreeMap<Digest, Needed>,
-}
-
-struct Needed {
-    copies: CopySet,
-    is_current: bool,
-}
-
-impl Documents {
-    fn add(&mut self, entry: &RepositoryEntry, copies: CopySet, is_current: bool) {
-        let none = Needed { copies: CopySet::EMPTY, is_current: false };
-        let needed = self.by_digest.entry(entry.digest).or_insert(none);
-        needed.copies = needed.copies.or(copies);
-        needed.is_current |= is_current;
+        Ok(Poll::New(Box::new(Loaded {
+            pointer,
+            catalog,
+            withdrawals,
+            hidden_tags,
+            holdings,
+            notes,
+            is_unconfirmed,
+        })))
     }
 }

@@ -10,7 +10,7 @@ use crate::bucket::Bucket;
 use crate::documents::numbered_key;
 use crate::error::StoreError;
 
-const DIRECTORY: &str = "withdrawn";
+pub(crate) const DIRECTORY: &str = "withdrawn";
 /// Lists that are not believed are read and reported up to this many in one search.
 const MOST_REFUSED: usize = 16;
 
@@ -99,6 +99,6 @@ impl Bucket {
     }
 }
 
-fn key(sequence: u64) -> String {
+pub(crate) fn key(sequence: u64) -> String {
     numbered_key(DIRECTORY, sequence)
 }

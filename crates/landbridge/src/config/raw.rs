@@ -278,8 +278,9 @@ pub(crate) enum RecordMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Cache {
-    /// A disposable directory for what a restart would have to fetch again. Without it a restart
-    /// fetches it again.
+    /// A disposable directory for what a restart would have to fetch again: address ranges, and
+    /// the names and objects of what is served, from which a front starts when no store answers.
+    /// What is in it is verified as if it came from a store. Two fronts do not share one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) directory: Option<FilePath>,
     /// How much memory manifests take.

@@ -7,6 +7,7 @@ mod access;
 mod answers;
 mod appears;
 mod audit;
+mod cache;
 mod cli;
 mod client;
 mod config;

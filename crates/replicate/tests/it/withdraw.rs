@@ -8,7 +8,7 @@ use landbridge_replicate::{
     Audit, Budget, Choice, Depth, Effect, ImportError, Stop, Verdict, WithdrawalChange,
     WithdrawalReport, audit, roll_back, withdraw, withdrawals,
 };
-use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll};
+use landbridge_store::read::{CatalogReader, CopySource, HoldingSource, Loaded, Poll};
 use landbridge_testkit::image::Image;
 
 use crate::world::{World, oci};
@@ -28,11 +28,16 @@ impl World {
             catalog: publication.catalog.clone(),
             keys: publication.keys.clone(),
             retain: 3,
-            copies: vec![(copy(1), HoldingSource::Bucket(self.mirror().clone()))],
+            copies: vec![CopySource {
+                copy: copy(1),
+                name: "mirror".into(),
+                source: HoldingSource::Bucket(self.mirror().clone()),
+            }],
             origin: copy(0),
             holding_timeout: std::time::Duration::from_secs(10),
             minimum_sequence: 0,
             last: None,
+            cache: None,
         }
     }
 

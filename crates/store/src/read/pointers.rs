@@ -8,7 +8,6 @@
 //! same sequence, nor by one that its keys do not believe any more.
 
 use futures::StreamExt as _;
-use landbridge_core::Digest;
 use landbridge_core::cause::chain;
 use landbridge_core::pointer::{Pointer, Succession, Verified, succession};
 
@@ -120,8 +119,8 @@ impl CatalogReader {
         holdings: impl Iterator<Item = &'a CopyHolding>,
     ) -> Vec<(&'a HoldingSource, u64, Result<Verified<Pointer>, String>)> {
         let source = |held: &CopyHolding| {
-            let (_, source) = self.copies.iter().find(|(copy, _)| *copy == held.copy)?;
-            Some((source, held.pointer()?))
+            let known = self.copies.iter().find(|known| known.copy == held.copy)?;
+            Some((&known.source, held.pointer()?))
         };
         let reads: Vec<_> = holdings
             .filter_map(source)
@@ -157,30 +156,5 @@ impl CatalogReader {
             // A copy that lags is no news; nothing older, and no other catalog, is asked for.
             Succession::Same | Succession::Older | Succession::OtherCatalog => {}
         }
-    }
-
-    /// The pointer that `last` names as the one before it. Numbers may have been skipped, where
-    /// something invalid lay in the way.
-    pub(super) async fn pointer_before(
-        &self,
-        last: &Verified<Pointer>,
-        previous: Digest,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<Verified<Pointer>>, ReadError> {
-        const MOST_SKIPPED: u64 = 64;
-        let from = last.content().sequence;
-        for sequence in (from.saturating_sub(MOST_SKIPPED)..from).rev() {
-            let pointer = self.authority.pointer_at(sequence, &self.keys, &self.catalog).await?;
-            if let Some(pointer) = pointer {
-                if *pointer.envelope() == previous {
-                    return Ok(Some(pointer));
-                }
-                break;
-            }
-        }
-        notes.push(format!(
-            "the pointer before {from} is not to be found: its release is forgotten"
-        ));
-        Ok(None)
     }
 }

@@ -25,8 +25,8 @@ impl CatalogReader {
             return (obeyed, notes);
         };
         notes.push(format!("withdrawals are not known anew: {}", chain(&error)));
-        for (_, source) in &self.copies {
-            match source {
+        for copy in &self.copies {
+            match &copy.source {
                 HoldingSource::Bucket(bucket) => {
                     let look = self.look_for_withdrawn(bucket, &mut obeyed, &mut notes);
                     // Who fails as well has nothing to say; one that hangs is not waited for.

@@ -1,7 +1,9 @@
 //! Releases, written by the five steps and read as a front reads them.
 
 mod attacks;
+mod cache;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use landbridge_sign::LocalKey;
 use landbridge_store::publish::{
     Act, Base, Changes, Checked, Mirror, Publication, PublishError, Published,
 };
-use landbridge_store::read::{CatalogReader, HoldingSource, Loaded, Poll, ReadError};
+use landbridge_store::read::{CatalogReader, CopySource, HoldingSource, Loaded, Poll, ReadError};
 use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState, Require};
 use landbridge_testkit::{Azurite, Garage, Gcs, S3, StoreAddress};
 use tempfile::TempDir;
@@ -29,6 +31,8 @@ struct World {
     publication: Publication,
     reader: CatalogReader,
     key: LocalKey,
+    /// When the next release is published.
+    now: Cell<Timestamp>,
     _directory: Option<TempDir>,
 }
 
@@ -73,13 +77,18 @@ impl World {
             catalog: "demo".into(),
             keys,
             retain: 2,
-            copies: vec![(copy(1), HoldingSource::Bucket(mirror))],
+            copies: vec![CopySource {
+                copy: copy(1),
+                name: "mirror".into(),
+                source: HoldingSource::Bucket(mirror),
+            }],
             origin: copy(0),
             holding_timeout: Duration::from_secs(10),
             minimum_sequence: 0,
             last: None,
+            cache: None,
         };
-        Self { publication, reader, key, _directory: None }
+        Self { publication, reader, key, now: Cell::new(Timestamp::UNIX_EPOCH), _directory: None }
     }
 
     fn mirror(&self) -> &Bucket {
@@ -132,7 +141,7 @@ impl World {
         checked: Checked,
         sign: impl FnOnce(&Pointer) -> Vec<u8>,
     ) -> Result<Published, PublishError> {
-        let unsigned = self.publication.draft(checked, ACT)?;
+        let unsigned = self.publication.draft(checked, Act { now: self.now.get(), ..ACT })?;
         let envelope = sign(unsigned.pointer());
         self.publication.publish(unsigned, &envelope).await
     }
@@ -262,6 +271,7 @@ async fn a_moved_tag_keeps_the_old_digests_answerable_for_a_while() {
         image("a", "latest", seed).add_to(&mut repository);
         let changes = Changes { put: vec![repository], remove: vec![] };
         world.publish(base, changes, Evidence::default()).await.unwrap();
+        world.now.set(world.now.get() + Duration::from_hours(49));
     }
     // Pointers 8, 7, 6: image 4 alone, 4 with 3, 3 alone.
     let loaded = world.load(None).await;
@@ -482,7 +492,10 @@ async fn a_copy_that_fails_keeps_the_holding_it_had_and_one_that_lost_it_is_avoi
     assert_eq!(lost.catalog.object(&one.layer_digest()).unwrap().copies, copies(&[0]));
 
     near.allow_reads(0);
-    let error = world.reader.poll(Some(&loaded)).await.unwrap_err();
+    let without_authority = world.load(Some(&loaded)).await;
+    assert_eq!(one.tag_in(&without_authority), Some(one.manifest_digest()));
+    far_server.allow_reads(0);
+    let error = world.reader.poll(None).await.map(drop).unwrap_err();
     assert!(matches!(error, ReadError::Store(_)), "{error:?}");
 }
 

@@ -103,8 +103,9 @@ pub(crate) struct Authority {
     /// How often a newer pointer is looked for.
     #[serde(default = "Authority::poll")]
     pub(crate) poll: Period,
-    /// For how many generations before the current one digests are still answered, so that a pull
-    /// which began before a release ends well.
+    /// For how many releases before the current one digests are still answered, however old those
+    /// are, so that a pull which began before a release ends well. Those of the last 48 hours are
+    /// answered in any case.
     #[serde(default = "Authority::retain")]
     pub(crate) retain: u16,
 }
