@@ -13,6 +13,9 @@ pub const MAX_COPIES: usize = 32;
 pub struct CopyId(u8);
 
 impl CopyId {
+    /// The first copy of a list.
+    pub const FIRST: Self = Self(0);
+
     /// The copy at `index`; `None` beyond [`MAX_COPIES`].
     pub fn new(index: usize) -> Option<Self> {
         u8::try_from(index).ok().filter(|&id| usize::from(id) < MAX_COPIES).map(Self)

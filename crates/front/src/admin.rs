@@ -14,7 +14,7 @@ use landbridge_core::reference::ImageName;
 use serde::{Deserialize, Serialize};
 
 use crate::explain::{ExplainError, Question, explain};
-use crate::settings::OriginKind;
+use crate::settings::{Follow, OriginKind};
 use crate::shared::Shared;
 
 /// The admin listener's paths.
@@ -33,6 +33,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     shared
         .metrics
         .set_working(world.snapshot.copies.iter().map(|copy| (copy.id, &*copy.name)), working);
+    shared.metrics.set_ages(&world.snapshot, Timestamp::now());
     let dropped = i64::try_from(shared.records.dropped()).unwrap_or(i64::MAX);
     shared.metrics.records_dropped.set(dropped);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -51,10 +52,15 @@ struct Readiness {
 #[derive(Debug, Serialize)]
 struct OriginReadiness {
     name: String,
+    /// How the newest release is not followed, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follows: Option<String>,
     ready: bool,
     /// False if what is served comes from the cache, and the origin has not been heard of since.
     confirmed: bool,
     sequence: Option<u64>,
+    /// Whose names are served.
+    generation: Option<String>,
     expires: Option<String>,
     /// Nobody has published for too long; what was published is served on.
     expired: bool,
@@ -65,14 +71,21 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let snapshot = &world.snapshot;
     let working = world.running.health.working(Instant::now);
     let now = Timestamp::now();
-    let origins: Vec<_> = (snapshot.settings.origins.iter().zip(&snapshot.catalogs))
-        .map(|(origin, catalog)| {
+    let origins: Vec<_> = (snapshot.channels.iter().zip(&snapshot.catalogs))
+        .map(|(channel, catalog)| {
+            let origin = &snapshot.settings.origins[channel.origin];
             let pointer = catalog.as_ref().map(|loaded| loaded.pointer.content());
             OriginReadiness {
                 name: origin.name.clone(),
+                follows: match channel.follow {
+                    Follow::Newest => None,
+                    Follow::Later(delay) => Some(format!("{} s later", delay.as_secs())),
+                    Follow::Pinned(generation) => Some(format!("pinned to {generation}")),
+                },
                 ready: pointer.is_some() || matches!(origin.kind, OriginKind::Registry(_)),
                 confirmed: catalog.as_ref().is_none_or(|loaded| !loaded.is_unconfirmed),
                 sequence: pointer.map(|pointer| pointer.sequence),
+                generation: catalog.as_ref().map(|loaded| loaded.generation.to_string()),
                 expires: pointer.map(|pointer| pointer.expires.to_string()),
                 expired: pointer.is_some_and(|pointer| pointer.expires <= now),
             }

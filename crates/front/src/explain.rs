@@ -153,8 +153,8 @@ pub(crate) async fn explain(
     let loaded = snapshot.catalog(site);
     let mut data = Data {
         origin: snapshot.settings.origins[site.origin].name.clone(),
-        generation: loaded.map(|loaded| loaded.pointer.content().generation),
-        sequence: loaded.map(|loaded| loaded.pointer.content().sequence),
+        generation: loaded.map(|loaded| loaded.generation),
+        sequence: loaded.and_then(|loaded| loaded.release()?.content().sequence.into()),
         named_by: NamedBy::Generation,
         ranges: snapshot
             .ranges

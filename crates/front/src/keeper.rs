@@ -7,10 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use landbridge_core::cause::chain;
+use landbridge_core::pointer::Pointer;
 use landbridge_core::topology::CopyId;
-use landbridge_store::read::{CatalogReader, CopySource, HoldingSource, Loaded, Poll};
+use landbridge_store::read::{
+    CatalogReader, CopySource, ExportError, HoldingSource, Loaded, Poll, open_export,
+};
 use landbridge_store::{Bucket, BucketLayout};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::metrics::{Metrics, OriginLabels, SourceLabels};
 use crate::ranges::{self, RangesError, Source};
-use crate::settings::{Face, OriginKind, Settings};
+use crate::settings::{Channel, Face, Follow, OriginKind, Settings};
 use crate::shared::Shared;
 use crate::snapshot::{Ranges, Snapshot, SnapshotError};
 use crate::world::{OpenError, Running, World, open_face};
@@ -35,10 +40,12 @@ pub(crate) struct Gathered {
     running: Arc<Running>,
     /// By source.
     ranges: Vec<Option<Ranges>>,
-    /// By origin.
+    /// Releases as sites follow them.
+    channels: Vec<Channel>,
+    /// By channel.
     catalogs: Vec<Option<Arc<Loaded>>>,
     sources: Vec<Source>,
-    /// By origin.
+    /// By channel.
     readers: Vec<Option<CatalogReader>>,
 }
 
@@ -67,7 +74,7 @@ pub(crate) enum Keep {
 
 /// Something new.
 enum News {
-    /// Of an origin, found by its poll of this number.
+    /// Of a channel, found by its poll of this number.
     Catalog(usize, Arc<Loaded>, u64),
     Ranges(usize, Ranges),
 }
@@ -92,24 +99,36 @@ impl Gathered {
             .collect();
         let ranges =
             sources.iter_mut().map(super::ranges::Source::read_local).collect::<Result<_, _>>()?;
-        let mut readers = (0..settings.origins.len())
-            .map(|origin| {
-                let mut reader = catalog_reader(&settings, before, origin)?;
+        let channels = settings.channels();
+        let mut readers = channels
+            .iter()
+            .map(|channel| {
+                let mut reader = catalog_reader(&settings, before, *channel)?;
                 if let (Some(reader), Keep::InCache) = (&mut reader, keep) {
-                    reader.cache = cache_of(&settings, &settings.origins[origin].name);
+                    reader.cache = cache_of(&settings, *channel);
                 }
                 Ok(reader)
             })
             .collect::<Result<Vec<_>, OpenError>>()?;
-        let catalogs =
-            readers.iter_mut().zip(&settings.origins).map(|(reader, origin)| async move {
-                match reader {
-                    Some(reader) => first_poll(reader, &origin.name).await,
-                    None => None,
-                }
-            });
+        for (reader, channel) in readers.iter_mut().zip(&channels) {
+            if let Some(reader) = reader {
+                reader.exported = exported_of(&settings, *channel).await;
+            }
+        }
+        let names: Vec<_> =
+            channels.iter().map(|channel| settings.channel_name(*channel)).collect();
+        let catalogs = readers.iter_mut().zip(&names).map(|(reader, name)| async move {
+            match reader {
+                Some(reader) => first_poll(reader, name).await,
+                None => None,
+            }
+        });
         let catalogs = futures::future::join_all(catalogs).await;
-        Ok(Self { settings, running, ranges, catalogs, sources, readers })
+        for reader in readers.iter_mut().flatten() {
+            // It is of use at a start only, and takes memory.
+            reader.exported = None;
+        }
+        Ok(Self { settings, running, ranges, channels, catalogs, sources, readers })
     }
 
     /// The world that these parts make.
@@ -128,19 +147,20 @@ impl Gathered {
     ) {
         let (news, mut inbox) = mpsc::channel(16);
         let mut watchers = tokio::task::JoinSet::new();
-        for (origin, reader) in std::mem::take(&mut self.readers).into_iter().enumerate() {
-            let Some(reader) = reader else { continue };
-            let OriginKind::Store { poll, .. } = self.settings.origins[origin].kind else {
-                continue;
-            };
+        for (at, reader) in std::mem::take(&mut self.readers).into_iter().enumerate() {
+            let (Some(reader), channel) = (reader, self.channels[at]) else { continue };
+            let origin = &self.settings.origins[channel.origin];
+            let OriginKind::Store { poll, .. } = origin.kind else { continue };
+            let labels = OriginLabels { origin: origin.name.clone() };
             let watched = Watched {
-                origin,
-                name: self.settings.origins[origin].name.clone(),
+                channel: at,
+                name: self.settings.channel_name(channel),
                 reader,
                 every: poll,
                 running: Arc::clone(&self.running),
+                expirations: shared.metrics.pointer_expirations.get_or_create(&labels).clone(),
             };
-            let current = self.catalogs[origin].clone();
+            let current = self.catalogs[at].clone();
             watchers.spawn(watch_catalog(watched, current, news.clone()));
         }
         for (at, source) in std::mem::take(&mut self.sources).into_iter().enumerate() {
@@ -163,9 +183,9 @@ impl Gathered {
             };
             let Some(news) = news else { break };
             let polled = match news {
-                News::Catalog(origin, loaded, poll) => {
-                    self.catalogs[origin] = Some(loaded);
-                    Some((origin, poll))
+                News::Catalog(channel, loaded, poll) => {
+                    self.catalogs[channel] = Some(loaded);
+                    Some((channel, poll))
                 }
                 News::Ranges(at, ranges) => {
                     self.ranges[at] = Some(ranges);
@@ -179,8 +199,8 @@ impl Gathered {
                     error!(error = chain(&error), "what is new cannot be used; the old stays");
                 }
             }
-            if let Some((origin, poll)) = polled {
-                self.running.newer[origin].end(poll);
+            if let Some((channel, poll)) = polled {
+                self.running.newer[channel].end(poll);
             }
             self.tell(&shared.metrics);
         }
@@ -189,8 +209,9 @@ impl Gathered {
     }
 
     fn tell(&self, metrics: &Metrics) {
-        for (origin, loaded) in self.settings.origins.iter().zip(&self.catalogs) {
+        for (channel, loaded) in self.channels.iter().zip(&self.catalogs) {
             let Some(loaded) = loaded else { continue };
+            let origin = &self.settings.origins[channel.origin];
             let labels = OriginLabels { origin: origin.name.clone() };
             let pointer = loaded.pointer.content();
             let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -199,8 +220,9 @@ impl Gathered {
             metrics.pointer_expires.get_or_create(&labels).set(pointer.expires.as_second());
             for held in &loaded.holdings {
                 let Some(copy) = self.settings.copies.get(held.copy.index()) else { continue };
-                let holds = held.holds(&pointer.generation);
-                metrics.set_holding(&copy.name, holds);
+                let newest = loaded.newest_of(held).map_or(0, |it| it.content().sequence);
+                let is_current = held.holds(&pointer.generation);
+                metrics.set_holding(&origin.name, &copy.name, newest, is_current);
             }
             metrics
                 .objects
@@ -218,19 +240,13 @@ impl Gathered {
 /// What the origin has published; what the cache holds of it if the origin does not answer. What
 /// is in the cache was in force: nothing older takes its place.
 async fn first_poll(reader: &mut CatalogReader, name: &str) -> Option<Arc<Loaded>> {
-    let (cached, notes) = reader.load_cached().await;
-    if let Some(cache) = &reader.cache {
-        for note in &notes {
-            warn!(
-                origin = name,
-                cache = cache.name(),
-                note,
-                "something in the cache is not believed"
-            );
-        }
+    let now = Timestamp::now();
+    let (cached, notes) = reader.load_cached(now).await;
+    for note in &notes {
+        warn!(origin = name, note, "something in the cache is not believed");
     }
     let patience = if cached.is_some() { FIRST_POLL_WITH_CACHE } else { FIRST_POLL };
-    match tokio::time::timeout(patience, reader.poll(cached.as_ref())).await {
+    match tokio::time::timeout(patience, reader.poll(cached.as_ref(), now)).await {
         Ok(Ok(Poll::New(loaded))) => {
             announce(name, &loaded);
             return Some(Arc::new(*loaded));
@@ -246,14 +262,21 @@ async fn first_poll(reader: &mut CatalogReader, name: &str) -> Option<Arc<Loaded
         origin = name,
         sequence = cached.pointer.content().sequence,
         issued = %cached.pointer.content().issued,
+        notes = cached.notes.join("; "),
         "serving a generation from the cache: the origin has not confirmed it"
     );
     Some(Arc::new(cached))
 }
 
 /// Where what is served of an origin is kept, if the cache has a directory that can be used.
-fn cache_of(settings: &Settings, origin: &str) -> Option<Bucket> {
-    let directory = settings.cache_directory.as_ref()?.join("generations").join(origin);
+fn cache_of(settings: &Settings, channel: Channel) -> Option<Bucket> {
+    let origin = &*settings.origins[channel.origin].name;
+    let name = match channel.follow {
+        Follow::Newest => origin.to_owned(),
+        Follow::Later(delay) => format!("{origin}@{}s", delay.as_secs()),
+        Follow::Pinned(generation) => format!("{origin}@{}", generation.hex()),
+    };
+    let directory = settings.cache_directory.as_ref()?.join("generations").join(name);
     let failed = |why: String| {
         let directory = directory.display();
         warn!(origin, %directory, why, "the cache cannot be used; what is served is not kept");
@@ -266,13 +289,24 @@ fn cache_of(settings: &Settings, origin: &str) -> Option<Bucket> {
     Bucket::open(&url, BucketLayout::Blobs).inspect_err(|error| failed(chain(error))).ok()
 }
 
-/// An origin whose releases are followed.
+/// What was exported of an origin, if that is configured and can be read.
+async fn exported_of(settings: &Settings, channel: Channel) -> Option<Bucket> {
+    let origin = &settings.origins[channel.origin];
+    let opened = open_export(origin.exported.as_ref()?).await;
+    let failed = |error: &ExportError| {
+        warn!(origin = origin.name, error = chain(error), "what was exported cannot be used");
+    };
+    opened.inspect_err(failed).ok()
+}
+
+/// Releases that are followed.
 struct Watched {
-    origin: usize,
+    channel: usize,
     name: String,
     reader: CatalogReader,
     every: Duration,
     running: Arc<Running>,
+    expirations: Counter,
 }
 
 async fn watch_catalog(
@@ -280,15 +314,30 @@ async fn watch_catalog(
     mut current: Option<Arc<Loaded>>,
     news: mpsc::Sender<News>,
 ) {
-    let Watched { origin, name, reader, every, running } = watched;
-    let newer = &running.newer[origin];
+    let Watched { channel, name, reader, every, running, expirations } = watched;
+    let newer = &running.newer[channel];
+    let mut expiry = Expiry::default();
     let mut is_failing = false;
     let mut told = Vec::new();
     let mut last = Instant::now();
     loop {
+        let now = Timestamp::now();
+        if let Some(loaded) = &current
+            && expiry.is_new(loaded.pointer.content(), now)
+        {
+            expirations.inc();
+            let pointer = loaded.pointer.content();
+            warn!(
+                origin = name,
+                sequence = pointer.sequence,
+                expires = %pointer.expires,
+                "the release in force has expired and is served on: publish, or renew it with \
+                 `landbridge replicate --renew`"
+            );
+        }
         let poll = newer.due(every, last).await;
         last = Instant::now();
-        match reader.poll(current.as_deref()).await {
+        match reader.poll(current.as_deref(), Timestamp::now()).await {
             Ok(Poll::Unchanged(notes)) => {
                 is_failing = false;
                 if notes != told {
@@ -302,7 +351,7 @@ async fn watch_catalog(
                 let loaded = Arc::new(*loaded);
                 // Not held here as well: the old catalog must be free to go while the new one comes.
                 current = Some(Arc::clone(&loaded));
-                if news.send(News::Catalog(origin, loaded, poll)).await.is_err() {
+                if news.send(News::Catalog(channel, loaded, poll)).await.is_err() {
                     return;
                 }
                 // The keeper says when it is in force.
@@ -329,7 +378,7 @@ fn announce(name: &str, loaded: &Loaded) {
     info!(
         origin = name,
         sequence = pointer.sequence,
-        generation = %pointer.generation,
+        generation = %loaded.generation,
         objects = loaded.catalog.object_count(),
         reason = pointer.reason,
         "serving a generation"
@@ -385,12 +434,30 @@ async fn watch_ranges(
     }
 }
 
+/// Which pointer has expired, as far as somebody was told.
+#[derive(Debug, Default)]
+struct Expiry {
+    told: Option<u64>,
+}
+
+impl Expiry {
+    /// Whether the pointer has expired and that was not so when it was last asked for it.
+    fn is_new(&mut self, pointer: &Pointer, now: Timestamp) -> bool {
+        if pointer.expires > now {
+            self.told = None;
+            return false;
+        }
+        self.told.replace(pointer.sequence) != Some(pointer.sequence)
+    }
+}
+
 /// Reads the generations of an origin that has any.
 fn catalog_reader(
     settings: &Settings,
     before: Option<&World>,
-    origin: usize,
+    channel: Channel,
 ) -> Result<Option<CatalogReader>, OpenError> {
+    let Channel { origin, follow } = channel;
     let origin_settings = &settings.origins[origin];
     let OriginKind::Store { url, layout, catalog, keys, minimum_sequence, retain, .. } =
         &origin_settings.kind
@@ -435,7 +502,46 @@ fn catalog_reader(
         retain: *retain,
         origin: origin_copy,
         holding_timeout: settings.caches.fetch_timeout,
+        follow,
         cache: None,
+        exported: None,
         copies,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use landbridge_core::Digest;
+
+    use super::*;
+
+    #[test]
+    fn that_a_pointer_has_expired_is_told_once_for_each() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let pointer = |sequence, expires| Pointer {
+            catalog: "demo".to_owned(),
+            expires: at(expires),
+            generation: Digest::sha256_of(b"root"),
+            issued: at("2026-01-01T00:00:00Z"),
+            previous: None,
+            reason: "a test".to_owned(),
+            sequence,
+        };
+        let (one, two) = (pointer(1, "2026-02-01T00:00:00Z"), pointer(2, "2026-02-02T00:00:00Z"));
+        let three = pointer(3, "2027-01-01T00:00:00Z");
+        let mut expiry = Expiry::default();
+        let told: Vec<_> = [
+            (&one, "2026-01-31T23:59:59Z"),
+            (&one, "2026-02-01T00:00:00Z"),
+            (&one, "2026-02-01T00:00:10Z"),
+            (&two, "2026-02-01T00:00:20Z"),
+            (&two, "2026-02-03T00:00:00Z"),
+            (&two, "2026-02-03T00:00:10Z"),
+            (&three, "2026-02-03T00:00:20Z"),
+            (&three, "2027-02-03T00:00:00Z"),
+        ]
+        .map(|(pointer, now)| expiry.is_new(pointer, at(now)))
+        .into();
+        assert_eq!(told, [false, true, false, false, true, false, false, true]);
+    }
 }

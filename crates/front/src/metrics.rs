@@ -7,6 +7,7 @@ mod exported;
 
 use std::sync::atomic::AtomicU64;
 
+use jiff::Timestamp;
 use landbridge_core::topology::CopyId;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use self::exported::Exported;
+use crate::snapshot::Snapshot;
 
 /// What was asked for, in records and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -97,7 +99,11 @@ pub(crate) struct Metrics {
     pub(crate) pointer_sequence: Family<OriginLabels, Gauge>,
     pub(crate) pointer_issued: Family<OriginLabels, Gauge>,
     pub(crate) pointer_expires: Family<OriginLabels, Gauge>,
-    copy_holds: Family<CopyLabels, Gauge>,
+    pointer_age: Family<OriginLabels, Gauge>,
+    pointer_expired: Family<OriginLabels, Gauge>,
+    pub(crate) pointer_expirations: Family<OriginLabels, Counter>,
+    copy_pointer_sequence: Family<HoldingLabels, Gauge>,
+    copy_holds: Family<HoldingLabels, Gauge>,
     pub(crate) objects: Family<OriginLabels, Gauge>,
     pub(crate) range_prefixes: Family<SourceLabels, Gauge>,
     pub(crate) range_refusals: Family<SourceLabels, Counter>,
@@ -109,6 +115,13 @@ pub(crate) struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OriginLabels {
     pub(crate) origin: String,
+}
+
+/// The labels of what a copy holds of an origin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HoldingLabels {
+    origin: String,
+    copy: String,
 }
 
 /// The label of a range source's metrics.
@@ -172,9 +185,25 @@ impl Metrics {
                 "pointer_issued_seconds",
                 "When the pointer in force was issued, in seconds since 1970"
             ),
+            pointer_age: register!(
+                "pointer_age_seconds",
+                "How long ago the pointer in force was issued"
+            ),
+            pointer_expired: register!(
+                "pointer_expired",
+                "1 if the pointer in force has expired, else 0: nobody has published for too long"
+            ),
+            pointer_expirations: register!(
+                "pointer_expirations",
+                "Pointers in force that were found to have expired"
+            ),
+            copy_pointer_sequence: register!(
+                "copy_pointer_sequence",
+                "Sequence of the newest release that the copy says it holds, 0 if it holds none"
+            ),
             copy_holds: register!(
                 "copy_holds_generation",
-                "1 if the copy says that it holds the generation in force, else 0"
+                "1 if the copy says that it holds the newest generation, else 0"
             ),
             pointer_expires: register!(
                 "pointer_expires_seconds",
@@ -236,10 +265,25 @@ impl Metrics {
         }
     }
 
-    /// Whether a copy says that it holds the generation in force.
-    pub(crate) fn set_holding(&self, copy: &str, holds: bool) {
-        let labels = CopyLabels { copy: copy.to_owned() };
-        self.copy_holds.get_or_create(&labels).set(i64::from(holds));
+    /// What a copy says that it holds of an origin.
+    pub(crate) fn set_holding(&self, origin: &str, copy: &str, newest: u64, is_current: bool) {
+        let labels = HoldingLabels { origin: origin.to_owned(), copy: copy.to_owned() };
+        let newest = i64::try_from(newest).unwrap_or(i64::MAX);
+        self.copy_pointer_sequence.get_or_create(&labels).set(newest);
+        self.copy_holds.get_or_create(&labels).set(i64::from(is_current));
+    }
+
+    /// How old pointers are, which changes though nothing else does.
+    pub(crate) fn set_ages(&self, snapshot: &Snapshot, now: Timestamp) {
+        for (channel, loaded) in snapshot.channels.iter().zip(&snapshot.catalogs) {
+            let Some(loaded) = loaded else { continue };
+            let origin = snapshot.settings.origins[channel.origin].name.clone();
+            let (labels, pointer) = (OriginLabels { origin }, loaded.pointer.content());
+            let age = now.duration_since(pointer.issued).as_secs();
+            self.pointer_age.get_or_create(&labels).set(age);
+            let is_expired = i64::from(pointer.expires <= now);
+            self.pointer_expired.get_or_create(&labels).set(is_expired);
+        }
     }
 
     /// The metrics in the text format of Prometheus.

@@ -14,6 +14,7 @@ use landbridge_core::pointer::Keys;
 use landbridge_listen::TlsFiles;
 use landbridge_registry::Credentials;
 use landbridge_store::BucketLayout;
+pub use landbridge_store::read::Follow;
 use url::Url;
 
 /// Everything that a front needs to run.
@@ -149,6 +150,46 @@ pub enum Face {
     Streamed,
 }
 
+/// Releases of one origin, as some of its sites follow them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Channel {
+    /// The origin, by place in the list.
+    pub(crate) origin: usize,
+    /// Which release counts.
+    pub(crate) follow: Follow,
+}
+
+impl Settings {
+    /// What is to be followed, each once: every origin at least as it is.
+    pub(crate) fn channels(&self) -> Vec<Channel> {
+        let mut channels = Vec::new();
+        for origin in 0..self.origins.len() {
+            let sites = self.sites.iter().filter(|site| site.origin == origin);
+            let first = channels.len();
+            for follow in sites.map(|site| site.follow) {
+                let channel = Channel { origin, follow };
+                if !channels.contains(&channel) {
+                    channels.push(channel);
+                }
+            }
+            if channels.len() == first {
+                channels.push(Channel { origin, follow: Follow::Newest });
+            }
+        }
+        channels
+    }
+
+    /// What people call a channel.
+    pub(crate) fn channel_name(&self, channel: Channel) -> String {
+        let origin = &self.origins[channel.origin].name;
+        match channel.follow {
+            Follow::Newest => origin.clone(),
+            Follow::Later(delay) => format!("{origin}, {} s later", delay.as_secs()),
+            Follow::Pinned(generation) => format!("{origin}, pinned to {generation}"),
+        }
+    }
+}
+
 /// Where names come from.
 #[derive(Debug, Clone)]
 pub struct OriginSettings {
@@ -158,6 +199,9 @@ pub struct OriginSettings {
     pub copy: usize,
     /// What it is.
     pub kind: OriginKind,
+    /// What was exported of its releases: started from if neither a store nor a newer cache is
+    /// there.
+    pub exported: Option<PathBuf>,
 }
 
 /// The kinds of origins.
@@ -220,6 +264,8 @@ pub struct SiteSettings {
     pub hosts: Vec<String>,
     /// Its origin, by place in the list.
     pub origin: usize,
+    /// Which release of the origin's it shows; nothing but the newest of one without releases.
+    pub follow: Follow,
     /// The copies that mirror it, by place in the list; without the origin's.
     pub mirrors: Vec<usize>,
     /// Who serves regions that have no copy of their own, first match first.

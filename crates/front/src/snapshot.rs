@@ -16,7 +16,7 @@ use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
 use landbridge_store::BucketLayout;
 use landbridge_store::read::Loaded;
 
-use crate::settings::{Face, OriginKind, Settings, SiteSettings};
+use crate::settings::{Channel, Face, Follow, OriginKind, Settings, SiteSettings};
 
 /// Where the front serves embedded mirrors itself.
 pub(crate) const EMBEDDED_PATH: &str = "/-/mirror/";
@@ -36,7 +36,9 @@ pub(crate) struct Snapshot {
     pub(crate) copies: Vec<Copy>,
     /// By place in the settings' list.
     pub(crate) sites: Vec<Site>,
-    /// By origin: the generations of those that have any.
+    /// Releases as sites follow them.
+    pub(crate) channels: Vec<Channel>,
+    /// By channel: the generations of those that have any.
     pub(crate) catalogs: Vec<Option<Arc<Loaded>>>,
 }
 
@@ -104,9 +106,12 @@ pub(crate) struct Site {
     pub(crate) index: usize,
     /// Its origin.
     pub(crate) origin: usize,
+    /// Which releases of the origin it shows, by place among the channels.
+    pub(crate) channel: usize,
     /// The origin's copy.
     pub(crate) origin_copy: CopyId,
-    /// The registry that is asked for what no generation knows, if there is one.
+    /// The registry that is asked for what no generation knows, if there is one: not by a site that
+    /// does not even want the newest release.
     pub(crate) live_copy: Option<CopyId>,
     /// Every copy that may serve what is published. A registry beside a bucket is not one of them.
     pub(crate) copies: CopySet,
@@ -139,11 +144,13 @@ pub enum SnapshotError {
 impl Snapshot {
     /// The pointer in force for the origin with this name.
     pub(crate) fn pointer(&self, origin: &str) -> Option<&Verified<Pointer>> {
-        let at = self.settings.origins.iter().position(|known| known.name == origin)?;
-        self.catalogs.get(at)?.as_ref().map(|loaded| &loaded.pointer)
+        let of = |channel: &Channel| self.settings.origins[channel.origin].name == origin;
+        let catalogs = self.channels.iter().zip(&self.catalogs).filter(|(channel, _)| of(channel));
+        let pointers = catalogs.filter_map(|(_, loaded)| Some(&loaded.as_ref()?.pointer));
+        pointers.max_by_key(|pointer| pointer.content().sequence)
     }
 
-    /// Compiles settings, ranges and generations. `catalogs` is by origin.
+    /// Compiles settings, ranges and generations. `catalogs` is by channel.
     pub(crate) fn build(
         settings: Arc<Settings>,
         ranges: Vec<Ranges>,
@@ -151,17 +158,18 @@ impl Snapshot {
     ) -> Result<Self, SnapshotError> {
         let mut places = Places::default();
         let copies = compile_copies(&settings, &mut places)?;
+        let channels = settings.channels();
         let prefixes = PrefixMap::build(&mut places, ranges.iter().map(|ranges| &*ranges.set))?;
         let sites = settings
             .sites
             .iter()
             .enumerate()
             .map(|(index, site)| {
-                compile_site(index, site, &settings, &copies, &places)
+                compile_site(index, site, &settings, &channels, &copies, &places)
                     .ok_or_else(|| SnapshotError::Dangling(site.name.clone()))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { settings, places, prefixes, ranges, copies, sites, catalogs })
+        Ok(Self { settings, places, prefixes, ranges, copies, sites, channels, catalogs })
     }
 
     /// The site that answers for `host` (with or without a port), else the one for `*`.
@@ -194,9 +202,9 @@ impl Snapshot {
         self.copies.iter().find(|copy| &*copy.name == name)
     }
 
-    /// The generations of a site's origin, if it has any.
+    /// The generations that a site shows, if its origin has any.
     pub(crate) fn catalog(&self, site: &Site) -> Option<&Arc<Loaded>> {
-        self.catalogs[site.origin].as_ref()
+        self.catalogs.get(site.channel)?.as_ref()
     }
 
     /// Whether all of a site's names come from a live registry.
@@ -250,12 +258,15 @@ fn compile_site(
     index: usize,
     site: &SiteSettings,
     settings: &Settings,
+    channels: &[Channel],
     copies: &[Copy],
     places: &Places,
 ) -> Option<Site> {
     let origin = settings.origins.get(site.origin)?;
+    let wanted = Channel { origin: site.origin, follow: site.follow };
+    let channel = channels.iter().position(|channel| *channel == wanted)?;
     let origin_copy = copies.get(origin.copy)?.id;
-    let live_copy = match origin.kind.registry() {
+    let live_copy = match origin.kind.registry().filter(|_| site.follow == Follow::Newest) {
         Some(registry) => Some(copies.get(registry.copy)?.id),
         None => None,
     };
@@ -306,7 +317,8 @@ fn compile_site(
             routes.set(place, tiers);
         }
     }
-    Some(Site { index, origin: site.origin, origin_copy, live_copy, copies: members, routes })
+    let (origin, copies) = (site.origin, members);
+    Some(Site { index, origin, channel, origin_copy, live_copy, copies, routes })
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::manifests::ManifestCache;
 use crate::metrics::{CopyCounters, Metrics};
 use crate::newer::Newer;
 use crate::reader::{ReadError, Reader};
-use crate::settings::{CacheSettings, Face, LiveRegistry, OriginKind, Settings};
+use crate::settings::{CacheSettings, Face, Follow, LiveRegistry, OriginKind, Settings};
 use crate::snapshot::{Site, Snapshot};
 
 /// Requests that one registry gets from this front at once.
@@ -45,7 +45,7 @@ pub(crate) struct Running {
     pub(crate) counters: Vec<CopyCounters>,
     /// By origin: of those that have a registry.
     pub(crate) live: Vec<Option<LiveOrigin>>,
-    /// By origin: looking for a newer release.
+    /// By channel: looking for a newer release.
     pub(crate) newer: Vec<Newer>,
     /// What the mirrors of live origins hold.
     pub(crate) presence: LivePresence,
@@ -122,7 +122,10 @@ impl World {
         else {
             return None;
         };
-        let newer = self.running.newer.get(site.origin).filter(|_| !self.snapshot.is_live(site))?;
+        // What a site is pinned to does not change.
+        let follow = self.snapshot.site_settings(site).follow;
+        let may_change = !self.snapshot.is_live(site) && !matches!(follow, Follow::Pinned(_));
+        let newer = self.running.newer.get(site.channel).filter(|_| may_change)?;
         newer.may_list(digest).then_some((newer, *digest))
     }
 
@@ -169,7 +172,7 @@ impl Running {
         let counters = settings.copies.iter().map(|copy| metrics.copy(&copy.name)).collect();
         let presence = LivePresence::new(&settings.caches, Arc::clone(&health));
         let manifests = ManifestCache::new(settings.caches.manifest_bytes);
-        let newer = settings.origins.iter().map(|_| Newer::new()).collect();
+        let newer = settings.channels().iter().map(|_| Newer::new()).collect();
         let suspects = Suspects::new();
         Ok(Self { readers, counters, live, newer, presence, health, manifests, suspects })
     }

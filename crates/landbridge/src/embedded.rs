@@ -120,6 +120,7 @@ impl DataDirectory {
                 threshold: Authority::threshold(),
                 minimum_sequence: 0,
                 poll: Period::seconds(1),
+                exported: None,
                 retain: Authority::retain(),
             }),
         };
@@ -149,6 +150,8 @@ impl DataDirectory {
             hosts: Some(vec![Host::literal("*")]),
             origin: Some(Name::literal(ORIGIN)),
             mirrors: None,
+            delay: Site::delay(),
+            pinned: None,
             routes,
             default: copies()
                 .map(|name| Share { copy: Some(name), weight: Share::weight() })

@@ -18,6 +18,7 @@ use landbridge_replicate::{
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication, Published};
+use landbridge_store::read::Follow;
 use landbridge_store::{Bucket, BucketLayout, Require};
 use url::Url;
 
@@ -34,6 +35,8 @@ pub(crate) struct Press {
     signers: Vec<Signer>,
     expires: Duration,
     pace: Pace,
+    /// How sites follow it: the newest release first, which all may come to.
+    follows: Vec<Follow>,
     despite_gaps: Option<String>,
     renew: bool,
     stop: Stop,
@@ -70,12 +73,34 @@ impl Press {
     /// Opens the buckets that a configuration names, for looking at them: nobody signs yet.
     pub(crate) fn of(settings: &ReplicationSettings) -> anyhow::Result<Self> {
         let publication = publication(settings)?;
-        Ok(Self::over(publication, Vec::new(), settings.expires, settings.pace))
+        let press = Self::over(publication, Vec::new(), settings.expires, settings.pace);
+        let others = settings.follows.iter().filter(|follow| **follow != Follow::Newest);
+        let follows = press.follows.iter().chain(others).copied().collect();
+        Ok(Self { follows, ..press })
     }
 
     fn over(publication: Publication, signers: Vec<Signer>, expires: Duration, pace: Pace) -> Self {
+        let follows = vec![Follow::Newest];
         let (despite_gaps, renew, stop) = (None, false, Stop::new());
-        Self { publication, signers, expires, pace, despite_gaps, renew, stop }
+        Self { publication, signers, expires, pace, follows, despite_gaps, renew, stop }
+    }
+
+    /// What a prune keeps: what it is asked to, and what sites show that follow late or are pinned.
+    pub(crate) fn keep(&self, releases: usize, time: Duration) -> Keep {
+        let mut keep = Keep { releases, time, pinned: Vec::new() };
+        for follow in &self.follows {
+            match *follow {
+                Follow::Newest => {}
+                Follow::Later(delay) => keep.time = keep.time.max(time + delay),
+                Follow::Pinned(generation) => keep.pinned.push(generation),
+            }
+        }
+        keep
+    }
+
+    /// How sites follow what is published.
+    pub(crate) fn follows(&self) -> &[Follow] {
+        &self.follows
     }
 
     /// Publishes though mirrors that must have all of it have not, if there is a reason.

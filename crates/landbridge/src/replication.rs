@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use landbridge_core::RepositoryName;
 use landbridge_core::pointer::Keys;
-use landbridge_front::settings::LiveRegistry;
+use landbridge_front::settings::{Follow, LiveRegistry};
 use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
 use landbridge_replicate::Pace;
@@ -43,6 +43,8 @@ pub(crate) struct ReplicationSettings {
     pub(crate) authority: Target,
     /// The buckets that serve the same objects.
     pub(crate) mirrors: Vec<Target>,
+    /// How sites follow what is published.
+    pub(crate) follows: Vec<Follow>,
     /// How long until a pointer begins to alarm.
     pub(crate) expires: Duration,
     /// How fast, and how patiently.

@@ -162,7 +162,6 @@ fn of_store(error: &StoreError) -> OciError {
         StoreError::NotFound(_)
         | StoreError::WrongBytes { .. }
         | StoreError::TooLarge { .. }
-        | StoreError::TooMany { .. }
         | StoreError::BadRange { .. }
         | StoreError::Malformed { .. }
         | StoreError::Taken(_)

@@ -3,19 +3,20 @@
 //!
 //! `cargo run --release -p landbridge-store --example load_cached [DIRECTORY]`: the first run fills
 //! the directory's cache from a release that it publishes there, every run loads it five times and
-//! prints each time and the most memory that the process had.
+//! prints how long each took and the most memory that the process had.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use landbridge_core::Digest;
 use landbridge_core::generation::{ManifestEntry, ObjectEntry, Repository, Root, TagEntry};
 use landbridge_core::holding::Holding;
 use landbridge_core::pointer::{Keys, Pointer};
 use landbridge_core::topology::CopyId;
 use landbridge_sign::LocalKey;
-use landbridge_store::read::{CatalogReader, CopySource, HoldingSource, Poll};
+use landbridge_store::read::{CatalogReader, CopySource, Follow, HoldingSource, Poll};
 use landbridge_store::{Bucket, BucketLayout};
 use url::Url;
 
@@ -39,14 +40,16 @@ async fn main() -> Result<()> {
     std::fs::create_dir_all(&directory)?;
     let key = LocalKey::open_or_create(&directory.join("key.pem"))?;
     let mut reader = reader(&directory, &key)?;
-    if reader.load_cached().await.0.is_none() {
+    if reader.load_cached(Timestamp::now()).await.0.is_none() {
         publish(&reader, &key).await?;
-        let Poll::New(_) = reader.poll(None).await? else { return Err("nothing is new".into()) };
+        let Poll::New(_) = reader.poll(None, Timestamp::now()).await? else {
+            return Err("nothing is new".into());
+        };
         println!("published; run it again for the memory of a start");
     }
     for _ in 0..5 {
         let begun = Instant::now();
-        let (loaded, notes) = reader.load_cached().await;
+        let (loaded, notes) = reader.load_cached(Timestamp::now()).await;
         let loaded = loaded.ok_or_else(|| format!("the cache is empty: {notes:?}"))?;
         let took = begun.elapsed();
         let catalog = &loaded.catalog;
@@ -87,23 +90,25 @@ fn reader(directory: &Path, key: &LocalKey) -> Result<CatalogReader> {
         holding_timeout: Duration::from_mins(1),
         minimum_sequence: 0,
         last: None,
+        follow: Follow::Newest,
         cache: Some(bucket("cache")?),
+        exported: None,
     })
 }
 
 /// Publishes documents about objects that nobody has.
 async fn publish(reader: &CatalogReader, key: &LocalKey) -> Result<()> {
     let mut entries = Vec::new();
-    let mut left = 100;
+    let (mut manifests, mut objects) = (MANIFESTS, OBJECTS);
     for number in 0..REPOSITORIES {
-        let (share, of) = match LARGE.get(number) {
-            Some(percent) => {
-                left -= percent;
-                (*percent, 100)
-            }
-            None => (left, 100 * (REPOSITORIES - LARGE.len())),
+        // What the large ones leave is spread evenly.
+        let of = |left: usize, all: usize| match LARGE.get(number) {
+            Some(percent) => all * percent / 100,
+            None => left / (REPOSITORIES - number),
         };
-        let repository = repository(number, MANIFESTS * share / of, OBJECTS * share / of)?;
+        let share = (of(manifests, MANIFESTS), of(objects, OBJECTS));
+        (manifests, objects) = (manifests - share.0, objects - share.1);
+        let repository = repository(number, share.0, share.1)?;
         reader.authority.put_document(&repository).await?;
         entries.push(repository.entry());
     }

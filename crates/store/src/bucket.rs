@@ -102,6 +102,24 @@ impl Bucket {
         })))
     }
 
+    /// An empty bucket in memory that messages call `name`.
+    pub(crate) fn in_memory(name: &str) -> Result<Self, OpenError> {
+        let unknown = |_| OpenError::Unknown(name.to_owned());
+        let address = Url::parse("memory:///").map_err(unknown)?;
+        let opened = open::open(&address, &[])?;
+        Ok(Self(Arc::new(Inner {
+            address,
+            name: name.into(),
+            store: opened.store,
+            scratch: opened.scratch,
+            prefix: opened.prefix,
+            layout: BucketLayout::Blobs,
+            keeps_attributes: opened.keeps_attributes,
+            parts: Arc::new(Semaphore::new(PARTS_BEING_WRITTEN)),
+            signed: None,
+        })))
+    }
+
     /// A bucket that says it is at this address and keeps what it has in `store`.
     #[cfg(test)]
     pub(crate) fn over(address: &str, store: Arc<dyn ObjectStore>) -> Self {

@@ -36,7 +36,6 @@ mod uploads;
 mod withdrawals;
 mod write;
 
-pub use ascent::MOST_AHEAD;
 pub use bucket::{Bucket, ObjectBody};
 pub use documents::{HoldingRead, PointerSearch, ReadHolding};
 pub use drafts::Drafts;

@@ -10,6 +10,7 @@
 
 mod cache;
 mod documents;
+mod exported;
 mod load;
 mod pointers;
 mod withdrawn;
@@ -18,11 +19,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use landbridge_core::catalog::{Catalog, CatalogTooLarge};
 use landbridge_core::pointer::{Keys, Pointer, Verified};
 use landbridge_core::topology::CopyId;
 use landbridge_core::withdrawal::Withdrawals;
-use landbridge_core::{RepositoryName, Tag};
+use landbridge_core::{Digest, RepositoryName, Tag};
 
 use crate::bucket::Bucket;
 use crate::error::StoreError;
@@ -30,6 +32,7 @@ use crate::face::PublicFace;
 use crate::holders::{self, CopyHolding};
 
 use self::documents::Reach;
+pub use self::exported::{Export, ExportError, open_export};
 use self::load::Loading;
 
 /// Follows the releases of one catalog.
@@ -56,8 +59,24 @@ pub struct CatalogReader {
     /// The pointer that was in force before this reader was made. It counts as long as `keys`
     /// believe it: removing a key undoes what it signed, and nothing else.
     pub last: Option<Verified<Pointer>>,
+    /// Which release's names are served.
+    pub follow: Follow,
     /// A directory in which to keep what is served, for a start without any store.
     pub cache: Option<Bucket>,
+    /// What was exported, for a start with neither store nor cache.
+    pub exported: Option<Bucket>,
+}
+
+/// Which release's names are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// The newest one's.
+    Newest,
+    /// The newest one's whose generation was first published so long ago. Digests of newer ones are
+    /// answered. Who goes back to an older generation is followed at once.
+    Later(Duration),
+    /// This generation's, whatever is published; and no other digests are answered.
+    Pinned(Digest),
 }
 
 /// A mirror, as it says what it holds.
@@ -83,9 +102,15 @@ pub enum HoldingSource {
 /// What a front answers from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The pointer in force.
+    /// The newest pointer that is believed.
     pub pointer: Verified<Pointer>,
-    /// Names and objects of the current and the retained generations.
+    /// The generation whose names are served: the pointer's, unless the reader follows another one.
+    pub generation: Digest,
+    /// The pointers of all releases whose digests are answered, the newest first.
+    pub releases: Arc<[Verified<Pointer>]>,
+    /// When another generation's turn comes, though nothing new is published.
+    pub due: Option<Timestamp>,
+    /// Names of that generation, and objects of all that are retained.
     pub catalog: Arc<Catalog>,
     /// What nobody is to get any more, if anything was ever withdrawn.
     pub withdrawals: Option<Verified<Withdrawals>>,
@@ -97,6 +122,18 @@ pub struct Loaded {
     pub notes: Vec<String>,
     /// Whether it comes from the cache, and the authority has not been heard of since.
     pub is_unconfirmed: bool,
+}
+
+impl Loaded {
+    /// The newest release of the generation whose names are served; none if it is pinned.
+    pub fn release(&self) -> Option<&Verified<Pointer>> {
+        self.releases.iter().find(|release| release.content().generation == self.generation)
+    }
+
+    /// The newest release that a copy says it holds, among those whose digests are answered.
+    pub fn newest_of(&self, held: &CopyHolding) -> Option<&Verified<Pointer>> {
+        self.releases.iter().find(|release| held.holds(&release.content().generation))
+    }
 }
 
 /// What a poll found.
@@ -145,13 +182,14 @@ impl HoldingSource {
 }
 
 impl CatalogReader {
-    /// Looks for a newer pointer and for other holdings than those of `current`.
+    /// Looks for a newer pointer and for other holdings than those of `current`, and for what is due
+    /// at `now`.
     ///
     /// Without news that costs one list and one small read in the authority and one conditional
     /// read for each copy; with a new pointer, one small read more for each copy, which must have
     /// the same. A copy that fails keeps the holding that it had; one without a holding holds
     /// nothing. If the authority fails, the newest pointer is sought in the copies.
-    pub async fn poll(&self, current: Option<&Loaded>) -> Result<Poll, ReadError> {
+    pub async fn poll(&self, current: Option<&Loaded>, now: Timestamp) -> Result<Poll, ReadError> {
         let mut notes = Vec::new();
         let (before, known) = match current {
             Some(current) => (&*current.holdings, Some(current.pointer.clone())),
@@ -172,6 +210,7 @@ impl CatalogReader {
         let is_unconfirmed = !is_heard && same.is_some_and(|current| current.is_unconfirmed);
         if let Some(same) = same
             && same.withdrawals == withdrawals
+            && same.due.is_none_or(|due| now < due)
             && CopyHolding::same(&same.holdings, &holdings)
         {
             if same.is_unconfirmed == is_unconfirmed {
@@ -182,19 +221,11 @@ impl CatalogReader {
                 return Ok(Poll::New(Box::new(Loaded { notes, is_unconfirmed, ..same.clone() })));
             }
         }
-        let mut loading = Loading::new(self, Reach::Stores, withdrawals.as_ref(), &holdings);
-        let (catalog, hidden_tags) = loading.load(&pointer).await?;
-        let used = loading.finish(&mut notes);
-        self.remember(&used, withdrawals.as_ref(), &holdings, &mut notes).await;
-        let catalog = Arc::new(catalog);
-        Ok(Poll::New(Box::new(Loaded {
-            pointer,
-            catalog,
-            withdrawals,
-            hidden_tags,
-            holdings,
-            notes,
-            is_unconfirmed,
-        })))
+        let loading = Loading::new(self, Reach::Stores, withdrawals.as_ref(), &holdings);
+        let (loaded, documents) = loading.load(pointer, now, &mut notes).await?;
+        let mut loaded = Loaded { withdrawals, holdings, is_unconfirmed, ..loaded };
+        self.remember(&loaded, &documents, &mut notes).await;
+        loaded.notes = notes;
+        Ok(Poll::New(Box::new(loaded)))
     }
 }

@@ -30,6 +30,7 @@ fn site(name: &str, hosts: &[&str]) -> SiteSettings {
         name: name.to_owned(),
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         origin: 0,
+        follow: Follow::Newest,
         mirrors: vec![1, 2, 3],
         neighbours: vec![
             NeighbourRule {
@@ -88,6 +89,7 @@ fn settings() -> Settings {
                 repository_prefix: "project/images".to_owned(),
                 credentials: None,
             }),
+            exported: None,
         }],
         sites: vec![site("main", &["registry.example", "r.example"]), site("rest", &["*"])],
         records: RecordSettings {

@@ -88,6 +88,23 @@ Example:
         #[command(flatten)]
         published: PublishedArgs,
     },
+    /// Write what a front needs to start into one file
+    #[command(after_help = "\
+The newest pointer with its signatures, what is withdrawn, all names and objects of the generations
+that the configuration's sites show, and which mirror holds what. It is a tar archive, written whole
+or not at all. A front whose configuration names it as `exported` of the origin's `store` starts from
+it when no store answers and its cache has nothing newer.
+
+Exits with 1 if something could not be read that a front can do without.
+
+Example:
+  landbridge generation export releases.tar --config landbridge.yaml")]
+    Export {
+        /// The file, which is replaced
+        file: PathBuf,
+        #[command(flatten)]
+        published: PublishedArgs,
+    },
     /// Delete generations that nobody needs any more, and what only they list
     #[command(after_help = PRUNE_HELP)]
     Prune(PruneArgs),

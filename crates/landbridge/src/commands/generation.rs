@@ -1,10 +1,14 @@
 //! `landbridge generation`: what was published, going back to it, and what of it stays.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use landbridge_core::Digest;
-use landbridge_replicate::{Keep, Release, Said, find_release, prepare_prune, releases};
+use landbridge_replicate::{Release, Said, find_release, prepare_prune, releases};
 use landbridge_store::MirrorState;
+use landbridge_store::read::Export;
 
 use crate::cli::{GenerationCommand, PruneArgs, PublishedArgs};
 use crate::config::{self, Secrets, Source};
@@ -33,6 +37,7 @@ pub(super) fn run(command: &GenerationCommand) -> Outcome {
                 pin(release, reason, published).await
             }
             GenerationCommand::Unpin { release, published } => unpin(release, published).await,
+            GenerationCommand::Export { file, published } => export(file, published).await,
             GenerationCommand::Prune(args) => prune(args).await,
         }
     }))
@@ -113,11 +118,39 @@ async fn unpin(release: &str, published: &PublishedArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
+async fn export(file: &Path, published: &PublishedArgs) -> Outcome {
+    let press = press(published)?;
+    let export = press.publication().export(press.follows(), Timestamp::now()).await.or_failed()?;
+    for note in &export.notes {
+        output::print_line(&format!("warning: {note}"))?;
+    }
+    write_whole(file, &export)
+        .with_context(|| format!("cannot write `{}`", file.display()))
+        .or_failed()?;
+    let (sequence, documents) = (export.sequence, export.documents);
+    let name = file.display();
+    output::print_line(&format!("release {sequence} with {documents} documents is in `{name}`"))?;
+    Ok(if export.notes.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+/// Writes a file that is there as a whole or not at all.
+fn write_whole(file: &Path, export: &Export) -> std::io::Result<()> {
+    let absolute = std::path::absolute(file)?;
+    let directory = absolute.parent().unwrap_or(Path::new("/"));
+    // There is no secret in it, and whoever runs the front reads it.
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    let draft = tempfile::Builder::new().permissions(permissions).tempfile_in(directory)?;
+    export.write(std::io::BufWriter::new(draft.as_file()))?;
+    draft.as_file().sync_all()?;
+    draft.persist(&absolute)?;
+    std::fs::File::open(directory)?.sync_all()
+}
+
 async fn prune(args: &PruneArgs) -> Outcome {
     let PruneArgs { keep_releases, keep_for, apply, json, published } = args;
-    let keep = Keep { releases: *keep_releases, time: keep_for.0, pinned: Vec::new() };
     if !apply {
         let press = press(published)?;
+        let keep = press.keep(*keep_releases, keep_for.0);
         let planned = prepare_prune(press.publication(), &keep, Timestamp::now()).await;
         let plan = planned.or_failed()?;
         if *json {
@@ -128,6 +161,7 @@ async fn prune(args: &PruneArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let press = open(published, Press::signing)?;
+    let keep = press.keep(*keep_releases, keep_for.0);
     let display = if *json { Display::for_machines() } else { Display::for_people() };
     let work = async { press.prune(&keep).await.or_failed() };
     let report = watch(&display, press.stop(), work).await?;

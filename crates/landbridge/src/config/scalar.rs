@@ -13,8 +13,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use landbridge_core::RepositoryName;
 use landbridge_core::place::Places;
+use landbridge_core::{Digest, RepositoryName};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -97,6 +97,7 @@ scalars! {
     RepositoryPath, "repository", "repository";
     Page, "page", "path";
     FilePath, "path", "file or directory";
+    Generation, "generation", "generation";
     Who, "who", "identity";
     Repositories, "repository-pattern", "repository pattern";
     Pattern, "pattern", "pattern";
@@ -134,6 +135,26 @@ impl fmt::Display for Size {
         let (unit, bytes) =
             SIZE_UNITS.into_iter().find(|(_, bytes)| fits(*bytes)).unwrap_or(("B", 1));
         write!(f, "{}{unit}", self.0 / bytes)
+    }
+}
+
+/// A generation, by its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generation(pub(crate) Digest);
+
+impl FromStr for Generation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Digest::parse(text)
+            .map(Self)
+            .map_err(|error| format!("{error}, as `landbridge generation show` prints it"))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -6,3 +6,4 @@ mod collected;
 mod killed;
 mod large;
 mod pusher;
+mod random;

@@ -8,7 +8,7 @@ use landbridge_replicate::{
     Audit, Budget, Choice, Depth, Effect, ImportError, Stop, Verdict, WithdrawalChange,
     WithdrawalReport, audit, roll_back, withdraw, withdrawals,
 };
-use landbridge_store::read::{CatalogReader, CopySource, HoldingSource, Loaded, Poll};
+use landbridge_store::read::{CatalogReader, CopySource, Follow, HoldingSource, Loaded, Poll};
 use landbridge_testkit::image::Image;
 
 use crate::world::{World, oci};
@@ -37,12 +37,14 @@ impl World {
             holding_timeout: std::time::Duration::from_secs(10),
             minimum_sequence: 0,
             last: None,
+            follow: Follow::Newest,
             cache: None,
+            exported: None,
         }
     }
 
     async fn load(&self, current: Option<&Loaded>) -> Loaded {
-        match self.reader().poll(current).await.unwrap() {
+        match self.reader().poll(current, jiff::Timestamp::now()).await.unwrap() {
             Poll::New(loaded) => *loaded,
             Poll::Unchanged(notes) => panic!("nothing new: {notes:?}"),
         }
@@ -159,7 +161,12 @@ async fn a_list_never_goes_back_and_only_one_that_is_signed_counts() {
     let two = world.load(Some(&one)).await;
     let file = |number: u64| world.dir.path().join(format!("origin/withdrawn/{number:020}"));
     let lists = [1, 2].map(|number| std::fs::read(file(number)).unwrap());
-    let unchanged = async |loaded: &Loaded| match world.reader().poll(Some(loaded)).await.unwrap() {
+    let unchanged = async |loaded: &Loaded| match world
+        .reader()
+        .poll(Some(loaded), jiff::Timestamp::now())
+        .await
+        .unwrap()
+    {
         Poll::Unchanged(notes) => notes.join("\n"),
         Poll::New(loaded) => panic!("{:?}", loaded.withdrawals),
     };

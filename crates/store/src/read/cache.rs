@@ -21,7 +21,7 @@ use object_store::PutMode;
 use serde::{Deserialize, Serialize};
 
 use super::documents::Reach;
-use super::load::{Loading, Used};
+use super::load::Loading;
 use super::{CatalogReader, CopySource, Loaded, ReadError};
 use crate::bucket::Bucket;
 use crate::documents::{POINTERS, ReadHolding, pointer_key};
@@ -29,10 +29,12 @@ use crate::error::{Malformed, StoreError};
 use crate::facts::{Keep, encode};
 use crate::generations::document_key;
 use crate::holders::CopyHolding;
-use crate::withdrawals;
+use crate::withdrawals::{self, DIRECTORY};
 
-const HOLDINGS: &str = "holdings";
+pub(super) const HOLDINGS: &str = "holdings";
 const GENERATIONS: &str = "generations";
+/// All that a cache consists of.
+pub(super) const DIRECTORIES: [&str; 4] = [POINTERS, DIRECTORY, HOLDINGS, GENERATIONS];
 /// A document that nothing needs stays this much longer than the newest one is old.
 const YOUNG: SignedDuration = SignedDuration::from_mins(15);
 
@@ -42,8 +44,10 @@ const YOUNG: SignedDuration = SignedDuration::from_mins(15);
 struct KeptHolding {
     /// The copy's name.
     copy: String,
-    /// Where it was asked: another bucket under the same name holds other things.
-    place: String,
+    /// Where it was asked: another bucket under the same name holds other things. Whoever exports
+    /// does not know how fronts ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
     holding: Holding,
     /// Of the bytes as they were read there.
     digest: Digest,
@@ -52,90 +56,114 @@ struct KeptHolding {
 }
 
 impl CatalogReader {
-    /// What the cache holds, if there is a cache and what is in it is believed, and whole as far as
-    /// names go; and why not. The next poll takes it for what was in force, so that a front does not
-    /// go back over a restart either.
-    pub async fn load_cached(&mut self) -> (Option<Loaded>, Vec<String>) {
-        let Some(cache) = self.cache.clone() else { return (None, Vec::new()) };
+    /// What the cache holds, or what was exported if that is newer, if it is believed, and whole as
+    /// far as names go; and why not. The next poll takes it for what was in force, so that a front
+    /// does not go back over a restart either.
+    pub async fn load_cached(&mut self, now: Timestamp) -> (Option<Loaded>, Vec<String>) {
         let mut notes = Vec::new();
-        let loaded = self.load_from(&cache, &mut notes).await.unwrap_or_else(|error| {
-            notes.push(chain(&error));
-            None
-        });
-        (loaded, notes)
+        let mut found = Vec::new();
+        let mut withdrawals = None;
+        for place in [self.cache.clone(), self.exported.clone()].into_iter().flatten() {
+            match self.look_into(&place, &mut withdrawals, &mut notes).await {
+                Ok(pointer) => found.extend(pointer.map(|pointer| (pointer, place))),
+                Err(error) => {
+                    // What is withdrawn would come back, from the other place too.
+                    notes.push(chain(&error));
+                    return (None, notes);
+                }
+            }
+        }
+        let number = |pointer: &Verified<Pointer>| pointer.content().sequence;
+        // Stable: of two that are as new the cache comes first.
+        found.sort_by_key(|(pointer, _)| std::cmp::Reverse(number(pointer)));
+        for (pointer, place) in found {
+            if let Some(last) = self.last()
+                && number(&last) > number(&pointer)
+            {
+                notes.push(format!(
+                    "{} ends with pointer {}, which is older than what is in force",
+                    place.name(),
+                    number(&pointer)
+                ));
+                continue;
+            }
+            // Whatever else is lost.
+            self.last = Some(pointer.clone());
+            match self.load_from(&place, pointer, withdrawals.clone(), now, &mut notes).await {
+                Ok(loaded) => return (Some(loaded), notes),
+                Err(error) => notes.push(chain(&error)),
+            }
+        }
+        (None, notes)
+    }
+
+    /// The newest pointer in a place, if there is one; and what is withdrawn, if that is news.
+    async fn look_into(
+        &self,
+        place: &Bucket,
+        withdrawals: &mut Option<Verified<Withdrawals>>,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Verified<Pointer>>, StoreError> {
+        let Self { keys, catalog, minimum_sequence, .. } = self;
+        let search = place.latest_withdrawals(keys, catalog, 0).await?;
+        let number = |list: &Verified<Withdrawals>| list.content().sequence;
+        if search.highest_taken != search.latest.as_ref().map(number) {
+            let why = search.refused.join("; ");
+            let source = Malformed::Contradiction(why);
+            return Err(StoreError::Malformed { place: place.place(DIRECTORY), source });
+        }
+        if search.latest.as_ref().map(number) > withdrawals.as_ref().map(number) {
+            *withdrawals = search.latest;
+        }
+        let search = place.latest_pointer_from(keys, catalog, *minimum_sequence).await?;
+        notes.extend(search.refused);
+        Ok(search.latest)
     }
 
     async fn load_from(
-        &mut self,
-        cache: &Bucket,
+        &self,
+        place: &Bucket,
+        pointer: Verified<Pointer>,
+        withdrawals: Option<Verified<Withdrawals>>,
+        now: Timestamp,
         notes: &mut Vec<String>,
-    ) -> Result<Option<Loaded>, ReadError> {
-        let Self { keys, catalog, minimum_sequence, .. } = self;
-        let search = cache.latest_pointer_from(keys, catalog, *minimum_sequence).await?;
-        notes.extend(search.refused);
-        let Some(pointer) = search.latest else { return Ok(None) };
-        let sequence = pointer.content().sequence;
-        if let Some(last) = self.last()
-            && last.content().sequence > sequence
-        {
-            notes.push(format!(
-                "{} ends with pointer {sequence}, which is older than what is in force",
-                cache.name()
-            ));
-            return Ok(None);
-        }
-        // Whatever else is lost.
-        self.last = Some(pointer.clone());
-        let Self { keys, catalog, .. } = self;
-        let search = cache.latest_withdrawals(keys, catalog, 0).await?;
-        let taken = search.latest.as_ref().map(|list| list.content().sequence);
-        if search.highest_taken != taken {
-            // What is withdrawn would come back.
-            notes.extend(search.refused);
-            return Ok(None);
-        }
-        let withdrawals = search.latest;
+    ) -> Result<Loaded, ReadError> {
         let mut holdings = Vec::with_capacity(self.copies.len());
         for copy in &self.copies {
-            let read = kept_holding(cache, copy, catalog).await.unwrap_or_else(|error| {
+            let read = kept_holding(place, copy, &self.catalog).await.unwrap_or_else(|error| {
                 notes.push(chain(&error));
                 None
             });
             holdings.push(CopyHolding { copy: copy.copy, read });
         }
-        let mut loading = Loading::new(self, Reach::Cache, withdrawals.as_ref(), &holdings);
-        let (catalog, hidden_tags) = loading.load(&pointer).await?;
-        loading.finish(notes);
-        Ok(Some(Loaded {
-            pointer,
-            catalog: catalog.into(),
-            withdrawals,
-            hidden_tags,
-            holdings,
-            notes: notes.clone(),
-            is_unconfirmed: true,
-        }))
+        let reader = Self { cache: Some(place.clone()), ..self.clone() };
+        let loading = Loading::new(&reader, Reach::Cache, withdrawals.as_ref(), &holdings);
+        let (loaded, _) = loading.load(pointer, now, notes).await?;
+        // Once it is confirmed all of it is read anew, so that it is in the cache as well.
+        let is_exported = self.cache.as_ref().is_none_or(|cache| cache.name() != place.name());
+        let mut notes = notes.clone();
+        notes.extend(is_exported.then(|| format!("it comes from {}", place.name())));
+        Ok(Loaded { withdrawals, holdings, notes, is_unconfirmed: true, ..loaded })
     }
 
     /// Puts what a catalog was made of into the cache, and takes out what it no longer needs.
     /// Documents are there already.
     pub(super) async fn remember(
         &self,
-        used: &Used,
-        withdrawals: Option<&Verified<Withdrawals>>,
-        holdings: &[CopyHolding],
+        loaded: &Loaded,
+        documents: &BTreeSet<Digest>,
         notes: &mut Vec<String>,
     ) {
         let Some(cache) = &self.cache else { return };
         // Somebody may have taken over, as at a reload.
         let sequence = |pointer: &Verified<Pointer>| pointer.content().sequence;
-        let ours = used.pointers.first().map(sequence).unwrap_or_default();
+        let ours = sequence(&loaded.pointer);
         let there = cache.latest_pointer_from(&self.keys, &self.catalog, ours).await;
         if there.is_ok_and(|search| search.latest.as_ref().is_some_and(|it| sequence(it) > ours)) {
             notes.push(format!("{} holds a newer release, and stays as it is", cache.name()));
             return;
         }
-        let kept = Kept::of(self, used, withdrawals, holdings);
+        let kept = Kept::of(self, loaded, documents);
         if let Err(error) = kept.write(cache).await {
             notes.push(format!(
                 "what is served is not all in the cache, which stays as it was: {}",
@@ -154,32 +182,27 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(
-        reader: &CatalogReader,
-        used: &Used,
-        withdrawals: Option<&Verified<Withdrawals>>,
-        holdings: &[CopyHolding],
-    ) -> Self {
+    fn of(reader: &CatalogReader, loaded: &Loaded, documents: &BTreeSet<Digest>) -> Self {
         let mut small = BTreeMap::new();
-        for (copy, held) in reader.copies.iter().zip(holdings) {
+        for (copy, held) in reader.copies.iter().zip(&loaded.holdings) {
             let Some(read) = &held.read else { continue };
             let kept = KeptHolding {
                 copy: copy.name.clone(),
-                place: copy.source.name().to_owned(),
+                place: Some(copy.source.name().to_owned()),
                 holding: read.holding.clone(),
                 digest: read.digest,
                 etag: read.etag.clone(),
             };
             small.insert(holding_key(&copy.name), encode(&kept));
         }
-        if let Some(list) = withdrawals {
+        if let Some(list) = &loaded.withdrawals {
             small.insert(withdrawals::key(list.content().sequence), list.bytes().to_vec());
         }
-        let pointers = used.pointers.iter();
+        let pointers = loaded.releases.iter();
         let pointers = pointers
             .map(|pointer| (pointer_key(pointer.content().sequence), pointer.bytes().to_vec()))
             .collect();
-        Self { documents: used.documents.iter().map(document_key).collect(), small, pointers }
+        Self { documents: documents.iter().map(document_key).collect(), small, pointers }
     }
 
     async fn write(self, cache: &Bucket) -> Result<(), StoreError> {
@@ -212,10 +235,16 @@ impl Kept {
     }
 }
 
+/// A kept holding without what is true only where it was asked for.
+pub(super) fn portable(kept: &[u8]) -> Option<Vec<u8>> {
+    let kept: KeptHolding = serde_json::from_slice(kept).ok()?;
+    Some(encode(&KeptHolding { place: None, etag: None, ..kept }))
+}
+
 /// Everything of ours that lies in a cache, and when it was written.
-async fn keys(cache: &Bucket) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+pub(super) async fn keys(cache: &Bucket) -> Result<BTreeMap<String, Timestamp>, StoreError> {
     let mut found = BTreeMap::new();
-    for directory in [POINTERS, GENERATIONS, HOLDINGS, withdrawals::DIRECTORY] {
+    for directory in DIRECTORIES {
         let mut listed = cache.list(directory, None);
         while let Some(entry) = listed.try_next().await? {
             found.insert(entry.key, entry.modified);
@@ -234,7 +263,9 @@ async fn kept_holding(
     let key = holding_key(&copy.name);
     let Some(kept) = cache.get_json::<KeptHolding>(&key, LIMIT).await? else { return Ok(None) };
     let KeptHolding { copy: name, place, holding, digest, etag } = kept.value;
-    if name != copy.name || place != copy.source.name() || holding.catalog != catalog {
+    let is_elsewhere = place.as_ref().is_some_and(|place| place != copy.source.name());
+    if name != copy.name || is_elsewhere || holding.catalog != catalog {
+        let place = place.unwrap_or_default();
         let what = format!("it is what `{name}` held of `{}` in {place}", holding.catalog);
         return Err(cache.malformed(&key, Malformed::Contradiction(what)));
     }

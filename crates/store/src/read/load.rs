@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use landbridge_core::catalog::{Catalog, CatalogBuilder};
 use landbridge_core::cause::chain;
 use landbridge_core::generation::{Document as _, Repository, Root};
@@ -16,7 +16,7 @@ use landbridge_core::withdrawal::Withdrawals;
 use landbridge_core::{Digest, RepositoryName, Tag};
 
 use super::documents::{Decode, Listing, Reach, Read, Wanted, read_listing, read_repository};
-use super::{CatalogReader, ReadError};
+use super::{CatalogReader, Follow, Loaded, ReadError};
 use crate::error::StoreError;
 use crate::holders::{self, CopyHolding};
 
@@ -25,6 +25,8 @@ use crate::holders::{self, CopyHolding};
 const RETAINED_FOR: SignedDuration = SignedDuration::from_hours(48);
 /// So many releases at most stay answerable, however fast they follow on one another.
 const MOST_RETAINED: usize = 64;
+/// So many releases are looked through for one that is old enough.
+const MOST_WAITING: usize = 1_000;
 /// In a generation's documents an object takes about this many bytes: enough to reserve memory
 /// once instead of growing by doubling.
 const BYTES_OF_AN_OBJECT: u64 = 160;
@@ -36,22 +38,14 @@ const MOST_TOLD: usize = 4;
 /// Names of the current generation that mean something which is withdrawn.
 pub(super) type HiddenTags = BTreeSet<(RepositoryName, Tag)>;
 
-/// What a catalog was made of.
-#[derive(Debug, Default)]
-pub(super) struct Used {
-    /// The pointers of its generations, the newest first.
-    pub(super) pointers: Vec<Verified<Pointer>>,
-    /// All documents that were read.
-    pub(super) documents: BTreeSet<Digest>,
-}
-
 /// Catalogs in the making.
 pub(super) struct Loading<'a> {
     reader: &'a CatalogReader,
     reach: Reach,
     withdrawn: BTreeSet<Digest>,
     holdings: &'a [CopyHolding],
-    used: Used,
+    /// All documents that were read.
+    documents: BTreeSet<Digest>,
     /// What is lost for good, as far as can be said.
     notes: Vec<String>,
     /// What is wrong with the cache alone.
@@ -67,48 +61,64 @@ impl<'a> Loading<'a> {
     ) -> Self {
         let withdrawn = withdrawals.map(|list| list.content().digests()).unwrap_or_default();
         let (notes, of_cache) = (Vec::new(), Vec::new());
-        Self { reader, reach, withdrawn, holdings, used: Used::default(), notes, of_cache }
+        Self { reader, reach, withdrawn, holdings, documents: BTreeSet::new(), notes, of_cache }
     }
 
-    /// What was read, and what is to be said about it.
-    pub(super) fn finish(self, notes: &mut Vec<String>) -> Used {
+    /// What is to be served when `pointer` is the newest one, without what is known beside it; and
+    /// the documents that it was made of.
+    pub(super) async fn load(
+        mut self,
+        pointer: Verified<Pointer>,
+        now: Timestamp,
+        notes: &mut Vec<String>,
+    ) -> Result<(Loaded, BTreeSet<Digest>), ReadError> {
+        let releases = self.releases(&pointer, now).await;
+        let Followed { generation, due } = followed(self.reader.follow, &releases, now);
+        let all = match self.reader.follow {
+            Follow::Pinned(_) => BTreeSet::from([generation]),
+            Follow::Newest | Follow::Later(_) => {
+                releases.iter().map(|pointer| pointer.content().generation).collect()
+            }
+        };
+        let (catalog, hidden_tags) = self.catalog(&generation, &all).await?;
         let more = self.of_cache.len().saturating_sub(MOST_TOLD);
         notes.extend(self.of_cache.into_iter().take(MOST_TOLD));
         if more > 0 {
             notes.push(format!("and {more} more documents like that"));
         }
         notes.extend(self.notes);
-        self.used
+        let loaded = Loaded {
+            pointer,
+            generation,
+            releases: releases.into(),
+            due,
+            catalog: catalog.into(),
+            withdrawals: None,
+            hidden_tags,
+            holdings: Vec::new(),
+            notes: Vec::new(),
+            is_unconfirmed: false,
+        };
+        Ok((loaded, self.documents))
     }
 
-    /// The catalog of the pointer's generation and the retained ones before it.
-    pub(super) async fn load(
+    /// The pointer and those before it whose digests are answered, the newest first.
+    async fn releases(
         &mut self,
         pointer: &Verified<Pointer>,
-    ) -> Result<(Catalog, HiddenTags), ReadError> {
-        let current = pointer.content().generation;
-        self.used.pointers = self.retained(pointer).await;
-        let generations = self.used.pointers.iter().map(|pointer| pointer.content().generation);
-        let all = generations.collect::<BTreeSet<_>>();
-        self.catalog(&current, &all).await
-    }
-
-    /// The pointer and those before it whose digests stay answerable, the newest first.
-    async fn retained(&mut self, pointer: &Verified<Pointer>) -> Vec<Verified<Pointer>> {
-        let mut pointers = vec![pointer.clone()];
-        let mut last = pointer.clone();
-        while pointers.len() <= MOST_RETAINED {
-            let age = pointer.content().issued.duration_since(last.content().issued);
-            if pointers.len() > self.reader.retain && age > RETAINED_FOR {
-                break;
-            }
-            let Some(previous) = last.content().previous else { break };
+        now: Timestamp,
+    ) -> Vec<Verified<Pointer>> {
+        let mut releases = vec![pointer.clone()];
+        if let Follow::Pinned(_) = self.reader.follow {
+            return releases;
+        }
+        while let Some(last) = releases.last()
+            && self.goes_on(&releases, now)
+            && let Some(previous) = last.content().previous
+        {
             let sequence = last.content().sequence;
             match self.pointer_before(sequence, &previous).await {
-                Ok(Some(before)) => {
-                    pointers.push(before.clone());
-                    last = before;
-                }
+                Ok(Some(before)) => releases.push(before),
                 Ok(None) => {
                     self.notes.push(format!(
                         "the pointer before {sequence} is not to be found: its release is forgotten"
@@ -124,7 +134,22 @@ impl<'a> Loading<'a> {
                 }
             }
         }
-        pointers
+        releases
+    }
+
+    /// Whether the release before these is wanted too.
+    fn goes_on(&self, releases: &[Verified<Pointer>], now: Timestamp) -> bool {
+        let delay = self.reader.follow.delay();
+        let is_old = |pointer: &Verified<Pointer>| is_due(pointer.content().issued, delay, now);
+        let Some(served) = releases.iter().position(is_old) else {
+            return releases.len() <= MOST_WAITING;
+        };
+        let (Some(current), Some(last)) = (releases.get(served), releases.last()) else {
+            return false;
+        };
+        let before = releases.len() - 1 - served;
+        let age = current.content().issued.duration_since(last.content().issued);
+        before < MOST_RETAINED && (before < self.reader.retain || age <= RETAINED_FOR)
     }
 
     /// The pointer before `sequence` whose envelope is `previous`. Numbers may have been skipped,
@@ -230,7 +255,7 @@ impl<'a> Loading<'a> {
         self.of_cache.extend(read.of_cache);
         match read.document {
             Ok(document) => {
-                self.used.documents.insert(wanted.digest);
+                self.documents.insert(wanted.digest);
                 Ok(Some(document))
             }
             Err(error) if wanted.is_current => Err(error.into()),
@@ -240,6 +265,53 @@ impl<'a> Loading<'a> {
             }
         }
     }
+}
+
+impl Follow {
+    fn delay(self) -> SignedDuration {
+        match self {
+            Self::Newest | Self::Pinned(_) => SignedDuration::ZERO,
+            // More than time has.
+            Self::Later(delay) => SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX),
+        }
+    }
+}
+
+/// Which generation's names are served, and when that changes by itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Followed {
+    generation: Digest,
+    due: Option<Timestamp>,
+}
+
+/// What is followed of these releases, of which the newest comes first. If none is old enough it is
+/// the oldest one: less late than it should be is better than nothing at all.
+fn followed(follow: Follow, releases: &[Verified<Pointer>], now: Timestamp) -> Followed {
+    let newest = releases.first().map(|pointer| pointer.content().generation);
+    let generation = match follow {
+        Follow::Pinned(generation) => return Followed { generation, due: None },
+        Follow::Newest | Follow::Later(_) => newest.unwrap_or_else(|| Digest::sha256_of(b"")),
+    };
+    let mut followed = Followed { generation, due: None };
+    let Follow::Later(_) = follow else { return followed };
+    let delay = follow.delay();
+    for pointer in releases {
+        let generation = pointer.content().generation;
+        // Going back to what was served already is not new.
+        let first = releases.iter().rev().find(|first| first.content().generation == generation);
+        let since = first.unwrap_or(pointer).content().issued;
+        followed.generation = generation;
+        if is_due(since, delay, now) {
+            break;
+        }
+        let due = since.checked_add(delay).unwrap_or(Timestamp::MAX);
+        followed.due = Some(followed.due.map_or(due, |earlier| earlier.min(due)));
+    }
+    followed
+}
+
+fn is_due(issued: Timestamp, delay: SignedDuration, now: Timestamp) -> bool {
+    delay.is_zero() || now.duration_since(issued) >= delay
 }
 
 /// One catalog in the making.

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod cache;
+mod follow;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -18,12 +19,16 @@ use landbridge_sign::LocalKey;
 use landbridge_store::publish::{
     Act, Base, Changes, Checked, Mirror, Publication, PublishError, Published,
 };
-use landbridge_store::read::{CatalogReader, CopySource, HoldingSource, Loaded, Poll, ReadError};
+use landbridge_store::read::{
+    CatalogReader, CopySource, Follow, HoldingSource, Loaded, Poll, ReadError,
+};
 use landbridge_store::{Bucket, BucketLayout, Evidence, MirrorState, Require};
 use landbridge_testkit::{Azurite, Garage, Gcs, S3, StoreAddress};
 use tempfile::TempDir;
 use url::Url;
 
+/// When fronts poll, as long as that makes no difference.
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// An authority and a mirror, and a front that reads both.
@@ -86,7 +91,9 @@ impl World {
             holding_timeout: Duration::from_secs(10),
             minimum_sequence: 0,
             last: None,
+            follow: Follow::Newest,
             cache: None,
+            exported: None,
         };
         Self { publication, reader, key, now: Cell::new(Timestamp::UNIX_EPOCH), _directory: None }
     }
@@ -155,7 +162,7 @@ impl World {
     }
 
     async fn load(&self, current: Option<&Loaded>) -> Loaded {
-        match self.reader.poll(current).await.unwrap() {
+        match self.reader.poll(current, NOW).await.unwrap() {
             Poll::New(loaded) => *loaded,
             Poll::Unchanged(notes) => panic!("unchanged: {notes:?}"),
         }
@@ -233,7 +240,7 @@ fn garage_as_a_mirror_has_the_same_releases() {
 #[tokio::test]
 async fn a_release_is_seen_whole_with_every_copy_that_holds_it() {
     let world = World::new();
-    let none = world.reader.poll(None).await.unwrap_err();
+    let none = world.reader.poll(None, NOW).await.unwrap_err();
     assert!(matches!(none, ReadError::NoPointer { .. }), "{none:?}");
 
     let (one, two) = (image("a/one", "v1", "1"), image("b/two", "v1", "2"));
@@ -244,7 +251,7 @@ async fn a_release_is_seen_whole_with_every_copy_that_holds_it() {
     let presence = first.catalog.object(&one.layer_digest()).unwrap();
     assert_eq!((presence.size, presence.copies), (one.layer.len() as u64, copies(&[0, 1])));
     assert_eq!(first.notes, Vec::<String>::new());
-    assert!(unchanged(world.reader.poll(Some(&first)).await.unwrap()).is_empty());
+    assert!(unchanged(world.reader.poll(Some(&first), NOW).await.unwrap()).is_empty());
 
     world.release(&two).await.unwrap();
     let second = world.load(Some(&first)).await;
@@ -455,11 +462,11 @@ async fn a_history_that_is_rewritten_is_refused_and_told() {
     let rewritten = world.key.sign_pointer(&rewritten);
     let authority = &world.publication.authority;
     authority.put_pointer_copy(1, &rewritten).await.unwrap();
-    let notes = unchanged(world.reader.poll(Some(&loaded)).await.unwrap());
+    let notes = unchanged(world.reader.poll(Some(&loaded), NOW).await.unwrap());
     assert!(notes.iter().any(|note| note.contains("two histories")), "{notes:?}");
 
     authority.put_pointer_copy(5, b"junk").await.unwrap();
-    let notes = unchanged(world.reader.poll(Some(&loaded)).await.unwrap());
+    let notes = unchanged(world.reader.poll(Some(&loaded), NOW).await.unwrap());
     assert_eq!(notes.len(), 2, "{notes:?}");
     // Junk does not stop the project either, and the way back over the gap is found.
     authority.put_pointer_copy(1, &world.key.sign_pointer(loaded.pointer.content())).await.unwrap();
@@ -484,7 +491,7 @@ async fn a_copy_that_fails_keeps_the_holding_it_had_and_one_that_lost_it_is_avoi
     let loaded = world.load(None).await;
 
     far_server.allow_reads(0);
-    let notes = unchanged(world.reader.poll(Some(&loaded)).await.unwrap());
+    let notes = unchanged(world.reader.poll(Some(&loaded), NOW).await.unwrap());
     assert_eq!(notes.len(), 1, "{notes:?}");
     far_server.allow_reads(i64::MAX);
     std::fs::remove_file(far.join("mirror/holding.json")).unwrap();
@@ -495,7 +502,7 @@ async fn a_copy_that_fails_keeps_the_holding_it_had_and_one_that_lost_it_is_avoi
     let without_authority = world.load(Some(&loaded)).await;
     assert_eq!(one.tag_in(&without_authority), Some(one.manifest_digest()));
     far_server.allow_reads(0);
-    let error = world.reader.poll(None).await.map(drop).unwrap_err();
+    let error = world.reader.poll(None, NOW).await.map(drop).unwrap_err();
     assert!(matches!(error, ReadError::Store(_)), "{error:?}");
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::scalar::{
-    FilePath, Host, Name, Page, Period, PlaceName, Prefix, StoreUrl, WebUrl,
+    FilePath, Generation, Host, Name, Page, Period, PlaceName, Prefix, StoreUrl, WebUrl,
 };
 
 /// Where names come from: `registry`, `store`, or both.
@@ -103,6 +103,11 @@ pub(crate) struct Authority {
     /// How often a newer pointer is looked for.
     #[serde(default = "Authority::poll")]
     pub(crate) poll: Period,
+    /// A file that `landbridge generation export` wrote, as in the image of a front: what is in it
+    /// is served when neither a store answers nor the cache has anything newer, and verified as if
+    /// it came from a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exported: Option<FilePath>,
     /// For how many releases before the current one digests are still answered, however old those
     /// are, so that a pull which began before a release ends well. Those of the last 48 hours are
     /// answered in any case.
@@ -222,6 +227,16 @@ pub(crate) struct Site {
     /// The mirrors that may serve it. Without them, all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mirrors: Option<Vec<Name>>,
+    /// How long after a generation was first published its names are shown, so that others meet its
+    /// faults first. Digests of newer ones are answered; who goes back to an older one is followed
+    /// at once, and so is what is withdrawn. Needs an origin with a `store`.
+    #[serde(default = "Site::delay")]
+    pub(crate) delay: Period,
+    /// The generation whose names and digests are shown, whatever is published. What is withdrawn
+    /// is not shown all the same. `landbridge generation prune` keeps it. Needs an origin with a
+    /// `store`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pinned: Option<Generation>,
     /// Who serves regions that have no copy of their own; of several rules for the same clients
     /// the first counts.
     #[serde(default)]
@@ -239,6 +254,12 @@ pub(crate) struct Site {
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "page" }))]
     pub(crate) pages: BTreeMap<Page, Answer>,
+}
+
+impl Site {
+    pub(crate) const fn delay() -> Period {
+        Period::seconds(0)
+    }
 }
 
 /// Which copies serve a region, or a whole provider.

@@ -167,7 +167,9 @@ impl Validator<'_> {
             }
             (None, None) => return None,
         };
-        Some((copies, front::OriginSettings { name: name?, copy, kind }))
+        let exported = raw.store.as_ref().and_then(|store| store.exported.as_ref());
+        let exported = exported.map(|file| self.resolve(file));
+        Some((copies, front::OriginSettings { name: name?, copy, kind, exported }))
     }
 
     fn origin_registry(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use landbridge_core::RepositoryName;
-use landbridge_front::settings::{self as front, Face, OriginKind};
+use landbridge_front::settings::{self as front, Face, Follow, OriginKind};
 use landbridge_replicate::Pace;
 use landbridge_sign::KeyCommand;
 use landbridge_store::Require;
@@ -70,6 +70,7 @@ impl Validator<'_> {
                 public: front.copies.get(origin.copy).and_then(|copy| public(&copy.face)),
             },
             mirrors: mirrors(front),
+            follows: follows(front, origin).collect(),
             expires,
             pace: Pace {
                 parallel: raw.parallel.into(),
@@ -77,6 +78,28 @@ impl Validator<'_> {
                 retries: self.at_least(raw.retries, Duration::ZERO, &at.field("retries")),
             },
         })
+    }
+}
+
+/// How sites follow an origin.
+fn follows<'a>(
+    front: &'a front::Settings,
+    origin: &'a front::OriginSettings,
+) -> impl Iterator<Item = Follow> + 'a {
+    let is_of = |site: &&front::SiteSettings| {
+        front
+            .origins
+            .get(site.origin)
+            .is_some_and(|it| it.name == origin.name || shares(it, origin))
+    };
+    front.sites.iter().filter(move |site| is_of(site)).map(|site| site.follow)
+}
+
+/// Whether two origins are the same releases: one that is replicated, one that is served.
+fn shares(one: &front::OriginSettings, other: &front::OriginSettings) -> bool {
+    match (&one.kind, &other.kind) {
+        (OriginKind::Store { url: one, .. }, OriginKind::Store { url: other, .. }) => one == other,
+        _ => false,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::path::Path;
 use crate::config::problem::did_you_mean;
 use crate::config::raw::Raw;
 use crate::config::raw::copies::{Answer, Delivery, Route, Site};
-use crate::config::scalar::{Name, PlaceName};
+use crate::config::scalar::{Generation, Name, PlaceName};
 
 impl Validator<'_> {
     pub(super) fn sites(
@@ -38,12 +38,38 @@ impl Validator<'_> {
                     self.report(&at, format!("sites[{other}] answers for `{host}` already"));
                 }
             }
-            sites.push(self.site(site, copies, &at));
+            let origin = raw.origins.iter().find(|origin| origin.name == site.origin);
+            let follow = self.follow(site, origin.is_some_and(|it| it.store.is_some()), &at);
+            sites.push(self.site(site, follow, copies, &at));
         }
         sites.into_iter().collect()
     }
 
-    fn site(&mut self, raw: &Site, copies: &CopyNames, at: &Path) -> Option<front::SiteSettings> {
+    /// Which release of its origin's a site shows.
+    fn follow(&mut self, raw: &Site, has_releases: bool, at: &Path) -> front::Follow {
+        let delay = raw.delay.0;
+        let follow = match raw.pinned {
+            Some(Generation(digest)) => front::Follow::Pinned(digest),
+            None if delay.is_zero() => front::Follow::Newest,
+            None => front::Follow::Later(delay),
+        };
+        if raw.pinned.is_some() && !delay.is_zero() {
+            self.report(&at.field("delay"), "is of no use beside `pinned`: take one of them away");
+        } else if follow != front::Follow::Newest && !has_releases {
+            let field = if raw.pinned.is_some() { "pinned" } else { "delay" };
+            let message = "needs releases, which only an origin with a `store` has";
+            self.report(&at.field(field), message);
+        }
+        follow
+    }
+
+    fn site(
+        &mut self,
+        raw: &Site,
+        follow: front::Follow,
+        copies: &CopyNames,
+        at: &Path,
+    ) -> Option<front::SiteSettings> {
         if raw.hosts.as_ref().is_some_and(Vec::is_empty) {
             self.report(&at.field("hosts"), "is empty: name a host, or `*` for every other one");
         }
@@ -62,6 +88,7 @@ impl Validator<'_> {
             name: raw.name.as_ref()?.to_string(),
             hosts: raw.hosts.as_ref()?.iter().map(ToString::to_string).collect(),
             origin: origin?.0,
+            follow,
             mirrors: mirrors?,
             neighbours: neighbours?,
             defaults: defaults?,

@@ -22,7 +22,7 @@ impl World {
     }
 
     async fn notes(&self, current: &Loaded) -> Vec<String> {
-        unchanged(self.reader.poll(Some(current)).await.unwrap())
+        unchanged(self.reader.poll(Some(current), NOW).await.unwrap())
     }
 
     /// The mirror's copy of a pointer, and its word that it has it.
@@ -136,7 +136,7 @@ async fn an_authority_that_is_frozen_or_emptied_holds_nobody_back() {
     world.reader.copies.clear();
     assert_eq!(world.fresh().await.pointer, first.pointer);
     world.reader.minimum_sequence = 2;
-    let refused = world.reader.poll(None).await.unwrap_err();
+    let refused = world.reader.poll(None, NOW).await.unwrap_err();
     assert!(matches!(refused, ReadError::NoPointer { .. }), "{refused:?}");
 }
 
@@ -160,7 +160,7 @@ async fn what_a_mirror_makes_up_is_refused_and_named() {
     ];
     for (sequence, envelope, what) in table {
         world.plant(sequence, &envelope).await;
-        let polled = match world.reader.poll(Some(&first)).await.unwrap() {
+        let polled = match world.reader.poll(Some(&first), NOW).await.unwrap() {
             Poll::Unchanged(notes) => notes,
             Poll::New(loaded) => {
                 assert_eq!(loaded.pointer, first.pointer, "{what}");
@@ -207,12 +207,12 @@ async fn a_document_in_the_place_of_another_changes_nothing() {
     let good = std::fs::read(&new).unwrap();
     for bad in [std::fs::read(&old).unwrap(), good[..good.len() / 2].to_vec(), Vec::new()] {
         std::fs::write(&new, &bad).unwrap();
-        let error = world.reader.poll(Some(&first)).await.map(drop).unwrap_err();
+        let error = world.reader.poll(Some(&first), NOW).await.map(drop).unwrap_err();
         assert!(error.to_string().contains(&second.hex().to_string()), "{error}");
     }
     // One that does not end is not read to its end.
     std::fs::File::create(&new).unwrap().set_len(1 << 40).unwrap();
-    let error = world.reader.poll(Some(&first)).await.map(drop).unwrap_err();
+    let error = world.reader.poll(Some(&first), NOW).await.map(drop).unwrap_err();
     assert!(error.to_string().contains(&second.hex().to_string()), "{error}");
     std::fs::write(&new, good).unwrap();
     assert_eq!(world.load(Some(&first)).await.pointer.content().sequence, 2);

@@ -44,13 +44,13 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 impl World {
     async fn cached(&self) -> Loaded {
-        let (loaded, notes) = self.reader.clone().load_cached().await;
+        let (loaded, notes) = self.reader.clone().load_cached(NOW).await;
         loaded.unwrap_or_else(|| panic!("nothing is in the cache: {notes:?}"))
     }
 
     /// Why nothing in the cache is believed.
     async fn disbelieved(&self) -> Vec<String> {
-        let (loaded, notes) = self.reader.clone().load_cached().await;
+        let (loaded, notes) = self.reader.clone().load_cached(NOW).await;
         assert!(loaded.is_none(), "{notes:?}");
         notes
     }
@@ -70,13 +70,13 @@ async fn documents_that_the_authority_lost_come_from_a_mirror() {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(path, bytes).unwrap();
     }
-    assert!(world.reader.poll(None).await.is_err());
+    assert!(world.reader.poll(None, NOW).await.is_err());
 }
 
 #[tokio::test]
 async fn a_front_starts_from_its_cache_when_every_store_is_gone() {
     let (world, directory) = on_disk();
-    let (nothing, notes) = world.reader.clone().load_cached().await;
+    let (nothing, notes) = world.reader.clone().load_cached(NOW).await;
     assert!(nothing.is_none() && notes.is_empty(), "an empty cache is no fault: {notes:?}");
     let (one, two) = (image("a", "v1", "one"), image("a", "v1", "two"));
     world.release(&one).await.unwrap();
@@ -85,12 +85,12 @@ async fn a_front_starts_from_its_cache_when_every_store_is_gone() {
     let before = world.load(Some(&first)).await;
     assert!(!before.is_unconfirmed);
     lose_stores(&directory);
-    assert!(world.reader.poll(None).await.is_err());
+    assert!(world.reader.poll(None, NOW).await.is_err());
 
     let after = world.cached().await;
     assert!(after.is_unconfirmed);
     assert_eq!((&after.pointer, &after.notes), (&before.pointer, &Vec::new()));
-    let notes = unchanged(world.reader.poll(Some(&after)).await.unwrap());
+    let notes = unchanged(world.reader.poll(Some(&after), NOW).await.unwrap());
     assert!(!notes.is_empty(), "that no store answers is told");
     for loaded in [&before, &after] {
         let repository = loaded.catalog.repository("a").unwrap();
@@ -127,7 +127,7 @@ async fn what_is_in_the_cache_is_not_gone_back_behind() {
         fs::remove_file(directory.path().join(store).join("pointers/00000000000000000002"))
             .unwrap();
     }
-    let loaded = match world.reader.poll(Some(&world.cached().await)).await.unwrap() {
+    let loaded = match world.reader.poll(Some(&world.cached().await), NOW).await.unwrap() {
         Poll::New(loaded) => *loaded,
         Poll::Unchanged(_) => world.cached().await,
     };
@@ -138,8 +138,10 @@ async fn what_is_in_the_cache_is_not_gone_back_behind() {
     for document in files(&directory.path().join("cache/generations/sha256")) {
         fs::remove_file(document).unwrap();
     }
-    assert!(reader.load_cached().await.0.is_none());
-    let Poll::New(loaded) = reader.poll(None).await.unwrap() else { panic!("it is not loaded") };
+    assert!(reader.load_cached(NOW).await.0.is_none());
+    let Poll::New(loaded) = reader.poll(None, NOW).await.unwrap() else {
+        panic!("it is not loaded")
+    };
     assert_eq!(loaded.pointer, second.pointer);
     // Nor does the cache go back behind what a running front knows.
     fs::remove_file(directory.path().join("cache/pointers/00000000000000000002")).unwrap();
