@@ -162,6 +162,7 @@ fn of_store(error: &StoreError) -> OciError {
         StoreError::NotFound(_)
         | StoreError::WrongBytes { .. }
         | StoreError::TooLarge { .. }
+        | StoreError::TooMany { .. }
         | StoreError::BadRange { .. }
         | StoreError::Malformed { .. }
         | StoreError::Taken(_)

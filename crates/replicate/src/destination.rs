@@ -7,7 +7,7 @@ use landbridge_core::generation::Repository;
 use landbridge_core::topology::CopySet;
 use landbridge_core::{Digest, RepositoryName};
 use landbridge_store::publish::{Base, Publication};
-use landbridge_store::{Bucket, StoreError};
+use landbridge_store::{Bucket, MOST_AHEAD, StoreError};
 
 use crate::copies::Copies;
 use crate::error::ImportError;
@@ -48,22 +48,63 @@ pub(crate) async fn gather_current(
 /// What each copy vouches for: what it lacks of the current generation, whose other objects were
 /// confirmed there when it was published. `None` if it does not say that it holds it. One request
 /// for each mirror.
+///
+/// Mirrors know of each pointer that there was: an authority without the newest one lost it, or
+/// shows an old state, and a pointer with the same number would be believed by nobody.
 pub(crate) async fn gather_holdings(
     copies: &Copies<'_>,
-    catalog: &str,
-    generation: Option<Digest>,
+    publication: &Publication,
+    base: &Base,
 ) -> Result<Vec<Option<BTreeSet<Digest>>>, ImportError> {
+    let generation = base.pointer().map(|pointer| pointer.content().generation);
     let mut all = Vec::new();
     for (id, _, bucket) in copies.all() {
-        let vouched = match id.index() {
+        if id.index() == 0 {
             // The authority has what it published; a mirror has what it says.
-            0 => Ok(Some(BTreeSet::new())),
-            _ => lacks(bucket, catalog, generation).await,
+            all.push(generation.map(|_| BTreeSet::new()));
+            continue;
+        }
+        let holding = match bucket.get_holding().await {
+            Ok(holding) => holding.filter(|holding| holding.catalog == publication.catalog),
+            Err(error) => {
+                copies.fail(id, error)?;
+                None
+            }
         };
-        let vouched = vouched.or_else(|error| copies.fail(id, error).map(|()| None))?;
-        all.push(vouched.filter(|_| generation.is_some()));
+        if let Some(sequence) = holding.as_ref().and_then(|holding| holding.pointer) {
+            refuse_lost_pointer(publication, base, bucket, sequence).await?;
+        }
+        let vouches = holding.filter(|holding| {
+            generation.is_some_and(|generation| holding.generations.contains(&generation))
+        });
+        all.push(vouches.map(|holding| holding.lacks.into_iter().collect()));
     }
     Ok(all)
+}
+
+/// Fails if a mirror has a newer pointer than the authority, signed as it should be.
+async fn refuse_lost_pointer(
+    publication: &Publication,
+    base: &Base,
+    mirror: &Bucket,
+    sequence: u64,
+) -> Result<(), ImportError> {
+    let Publication { authority, keys, catalog, .. } = publication;
+    let last = base.pointer().map_or(0, |pointer| pointer.content().sequence);
+    // What is too far ahead is believed by nobody, wherever it lies.
+    if sequence <= last || (last > 0 && sequence - last > MOST_AHEAD) {
+        return Ok(());
+    }
+    // A mirror that fails here has nothing to say, and its word alone is nothing either.
+    let Ok(Some(newer)) = mirror.pointer_at(sequence, keys, catalog).await else {
+        return Ok(());
+    };
+    // It may have been published since we looked: then ours comes second, and begins again.
+    if authority.pointer_at(sequence, keys, catalog).await?.as_ref() == Some(&newer) {
+        return Ok(());
+    }
+    let (authority, mirror) = (authority.name().to_owned(), mirror.name().to_owned());
+    Err(ImportError::LostPointer { authority, mirror, sequence, last })
 }
 
 /// Whether what a copy vouches for is looked at again.
@@ -120,20 +161,6 @@ pub(crate) async fn gather_copies(
 /// Everything that a repository's document lists.
 pub(crate) fn listed(repository: &Repository) -> impl Iterator<Item = Digest> {
     repository.listed().map(|(digest, _)| digest)
-}
-
-/// What a mirror's holding says that it lacks of the current generation; `None` if it does not name
-/// that generation.
-async fn lacks(
-    bucket: &Bucket,
-    catalog: &str,
-    generation: Option<Digest>,
-) -> Result<Option<BTreeSet<Digest>>, StoreError> {
-    let holding = bucket.get_holding().await?.filter(|holding| {
-        let names_it = |generation| holding.generations.contains(&generation);
-        holding.catalog == catalog && generation.is_some_and(names_it)
-    });
-    Ok(holding.map(|holding| holding.lacks.into_iter().collect()))
 }
 
 async fn sizes(

@@ -46,6 +46,14 @@ pub enum ImportError {
     /// The release could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The release could not be published for want of mirrors that failed.
+    #[error("{error}. {}", failures.join("; "))]
+    Missed {
+        /// What they lack.
+        error: PublishError,
+        /// How each failed: a sentence.
+        failures: Vec<String>,
+    },
     /// The authority is taken by somebody who deletes in it.
     #[error(transparent)]
     Collector(#[from] CollectorError),
@@ -72,6 +80,20 @@ pub enum ImportError {
         authority: String,
         /// Why the newest one is not believed.
         why: String,
+    },
+    /// The authority shows an old state.
+    #[error(
+        "{mirror} has pointer {sequence}, signed by the trusted keys, and the authority {authority} ends with pointer {last}: it lost pointers, or shows an old state; bring them back from the mirror before publishing, since fronts that saw them believe no others with these numbers"
+    )]
+    LostPointer {
+        /// The authority.
+        authority: String,
+        /// Who has it.
+        mirror: String,
+        /// The pointer's number.
+        sequence: u64,
+        /// The number of the authority's last one; 0 if it has none.
+        last: u64,
     },
     /// Something was withdrawn, but it is not known what.
     #[error(

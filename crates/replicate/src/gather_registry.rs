@@ -39,6 +39,8 @@ const REPOSITORIES_AT_ONCE: usize = 4;
 const PAGE: usize = 1_000;
 /// Pages after which a list that never ends is given up.
 const MOST_PAGES: usize = 10_000;
+/// Tags of a repository, or repositories, after which it is given up too: they are held in memory.
+const MOST_NAMES: usize = 1_000_000;
 /// Manifests of this many bytes are kept until they are written; the rest are read again.
 const KEPT_BYTES: usize = 32 << 20;
 

@@ -70,7 +70,7 @@ async fn look_at_destination<'a>(
     leave_out(&withdrawn, &mut content, &mut targets);
     let (content, targets) = (&content, &*targets);
     let current = gather_current(publication, &base, names).await?.without(&withdrawn);
-    let holdings = gather_holdings(copies, &publication.catalog, current.generation).await?;
+    let holdings = gather_holdings(copies, publication, &base).await?;
     let states = gather_copies(copies, content, &current, holdings, Trust::Nothing).await?;
     let plan = plan_import(content, targets, &current, &states);
     Ok(Looked { plan, base, supply: Supply::Source(request.source), is_behind: true })

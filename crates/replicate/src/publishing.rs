@@ -82,6 +82,7 @@ impl Publishing<'_> {
                 listener(Progress::Rebasing { attempt });
             }
             let Looked { plan, base, supply, is_behind } = look().await?;
+            let refused = base.refused().to_vec();
             if collections
                 .replace(base.collections())
                 .is_some_and(|before| before < base.collections())
@@ -98,7 +99,7 @@ impl Publishing<'_> {
                 }
                 if !self.renew {
                     let mut tally = learned.tally;
-                    tally.warnings.extend(warnings);
+                    tally.warnings.extend(refused.into_iter().chain(warnings));
                     tally.recovered = copies.recoveries();
                     return Ok(report(&plan, tally, None));
                 }
@@ -107,6 +108,7 @@ impl Publishing<'_> {
             match self.release(&plan, base, learned.evidence.clone(), act).await {
                 Ok(published) => {
                     let mut tally = learned.tally;
+                    tally.warnings.extend(refused);
                     tally.warnings.extend(copies.failures());
                     tally.recovered = copies.recoveries();
                     tally.warnings.extend(published.mirrors.iter().filter_map(warning));
@@ -114,6 +116,12 @@ impl Publishing<'_> {
                     return Ok(report(&plan, tally, Some(sequence)));
                 }
                 Err(ImportError::Publish(PublishError::Conflict { .. })) => {}
+                Err(ImportError::Publish(error @ PublishError::Gaps { .. })) => {
+                    return Err(match copies.failures() {
+                        none if none.is_empty() => error.into(),
+                        failures => ImportError::Missed { error, failures },
+                    });
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -64,7 +64,7 @@ async fn look<'a>(
     let content = &found.content;
     found.unnamed.retain(|(_, digest)| content.manifests.contains_key(digest));
     let generation = base.pointer().map(|pointer| pointer.content().generation);
-    let holdings = gather_holdings(copies, &publication.catalog, generation).await?;
+    let holdings = gather_holdings(copies, publication, &base).await?;
     let has_all = |lacks: &Option<BTreeSet<Digest>>| lacks.as_ref().is_some_and(BTreeSet::is_empty);
     let is_behind = generation.is_some() && !holdings.iter().all(has_all);
     let new = found.targets.iter().map(|target| &target.repository);

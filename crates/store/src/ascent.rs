@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use landbridge_core::pointer::{Pointer, Verified};
 
 /// How far a pointer may be ahead of the last one.
-pub(crate) const MOST_AHEAD: u64 = 1_000;
+pub const MOST_AHEAD: u64 = 1_000;
 /// Pointers that are not believed are read and reported up to this many in one search.
 const MOST_REFUSED: usize = 64;
 

@@ -18,6 +18,8 @@ use crate::error::StoreError;
 /// Where a holding lies, in a bucket and below a public face.
 pub(crate) const HOLDING_KEY: &str = "holding.json";
 pub(crate) const POINTERS: &str = "pointers";
+/// More envelopes than anybody publishes; what is more is junk, or a list without end.
+const MOST_LISTED: usize = 100_000;
 const NO_STORE: &str = "no-store";
 const ENVELOPE_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 const JSON: &str = "application/json";
@@ -208,11 +210,16 @@ impl Bucket {
             // Some servers take where to begin for a hint, or do not know it.
             sequence.filter(|sequence| *sequence >= lowest)
         };
-        listed
-            .try_filter_map(async |meta| Ok(meta.location.filename().and_then(sequence)))
-            .try_collect()
-            .await
-            .map_err(|error| self.failed(directory, error))
+        let mut sequences = Vec::new();
+        let mut listed = std::pin::pin!(listed.enumerate());
+        while let Some((number, meta)) = listed.next().await {
+            if number == MOST_LISTED {
+                return Err(StoreError::TooMany { place: self.place(directory), limit: number });
+            }
+            let meta = meta.map_err(|error| self.failed(directory, error))?;
+            sequences.extend(meta.location.filename().and_then(sequence));
+        }
+        Ok(sequences)
     }
 
     /// Replaces the mirror's holding.

@@ -46,6 +46,14 @@ pub enum StoreError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A list that never ends, or a directory in which somebody put what does not belong there.
+    #[error("{place} has more than {limit} entries: remove those that do not belong there")]
+    TooMany {
+        /// The directory.
+        place: Place,
+        /// The limit.
+        limit: usize,
+    },
     /// The range begins at or after the object's end.
     #[error("{place} has only {size} bytes")]
     BadRange {

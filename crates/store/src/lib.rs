@@ -36,6 +36,7 @@ mod uploads;
 mod withdrawals;
 mod write;
 
+pub use ascent::MOST_AHEAD;
 pub use bucket::{Bucket, ObjectBody};
 pub use documents::{HoldingRead, PointerSearch, ReadHolding};
 pub use drafts::Drafts;

@@ -29,6 +29,8 @@ type Body = BoxBody<Bytes, hyper::Error>;
 pub struct Counted {
     /// How many requests, by method.
     pub requests: BTreeMap<String, u64>,
+    /// The same one by one, as `METHOD target`, in the order in which they came.
+    pub lines: Vec<String>,
     /// Bytes of contents that clients sent.
     pub sent: u64,
     /// Bytes of contents that clients were given.
@@ -39,6 +41,13 @@ impl Counted {
     /// Requests of all methods.
     pub fn total(&self) -> u64 {
         self.requests.values().sum()
+    }
+
+    /// Targets of requests with this method that have `part` in them, in the order in which they came.
+    pub fn targets<'a>(&'a self, method: &str, part: &str) -> Vec<&'a str> {
+        let with_method = self.lines.iter().filter_map(|line| line.split_once(' '));
+        let targets = with_method.filter(|(its, target)| *its == method && target.contains(part));
+        targets.map(|(_, target)| target).collect()
     }
 }
 
@@ -53,7 +62,7 @@ pub struct Counter {
 
 #[derive(Debug, Default)]
 struct Tally {
-    requests: Mutex<BTreeMap<String, u64>>,
+    lines: Mutex<Vec<String>>,
     sent: AtomicU64,
     given: AtomicU64,
 }
@@ -83,11 +92,25 @@ impl Counter {
         format!("http://{}", self.address)
     }
 
+    /// How many requests with this method, and `part` in their target, have come since
+    /// [`Counter::take`].
+    pub fn passed(&self, method: &str, part: &str) -> usize {
+        let lines = self.tally.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = lines.iter().filter_map(|line| line.split_once(' '));
+        lines.filter(|(its, target)| *its == method && target.contains(part)).count()
+    }
+
     /// What has passed since this was asked last. Of what is under way, some is counted.
     pub fn take(&self) -> Counted {
-        let mut requests = self.tally.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.tally.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = std::mem::take(&mut *lines);
+        let mut requests: BTreeMap<String, u64> = BTreeMap::new();
+        for (method, _) in lines.iter().filter_map(|line| line.split_once(' ')) {
+            *requests.entry(method.to_owned()).or_default() += 1;
+        }
         Counted {
-            requests: std::mem::take(&mut requests),
+            requests,
+            lines,
             sent: self.tally.sent.swap(0, Ordering::Relaxed),
             given: self.tally.given.swap(0, Ordering::Relaxed),
         }
@@ -122,10 +145,10 @@ async fn pass(
     upstream: String,
     tally: Arc<Tally>,
 ) -> Result<Response<Body>, Infallible> {
-    let method = request.method().to_string();
-    *tally.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(method).or_default() += 1;
     let (mut head, body) = request.into_parts();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let line = format!("{} {target}", head.method);
+    tally.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     let Ok(uri) = format!("http://{upstream}{target}").parse::<Uri>() else {
         return Ok(failed(StatusCode::BAD_REQUEST));
     };

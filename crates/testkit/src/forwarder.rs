@@ -28,6 +28,15 @@ pub enum Fault {
     Unavailable,
 }
 
+/// What a proxy answers instead of its server.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// A whole answer, from the status line on.
+    Whole(String),
+    /// One that begins like this and goes on with this, again and again, until its client goes away.
+    Endless(String, &'static str),
+}
+
 /// A running proxy on loopback. Dropping it stops it.
 #[derive(Debug)]
 pub struct Forwarder {
@@ -52,6 +61,16 @@ impl Forwarder {
     pub fn start_answering(
         upstream: &str,
         answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let target = |head: &str| head.split(' ').nth(1).unwrap_or_default().to_owned();
+        Self::start_meddling(upstream, move |head| answer(&target(head)).map(Reply::Whole))
+    }
+
+    /// The same for those to whose request's head (request line and headers) `answer` has one, which
+    /// may have no end.
+    pub fn start_meddling(
+        upstream: &str,
+        answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
     ) -> Result<Self> {
         Self::spawn(upstream, Way::Answered(Arc::new(answer)))
     }
@@ -99,7 +118,7 @@ impl Drop for Forwarder {
     }
 }
 
-type Answering = dyn Fn(&str) -> Option<String> + Send + Sync;
+type Answering = dyn Fn(&str) -> Option<Reply> + Send + Sync;
 
 #[derive(Clone)]
 enum Way {
@@ -126,9 +145,17 @@ fn forward(mut near: &TcpStream, upstream: &str, way: &Way) -> io::Result<()> {
         }
     }
     if let Way::Answered(answer) = way
-        && let Some(answer) = head.split(' ').nth(1).and_then(|target| answer(target))
+        && let Some(answer) = answer(&head)
     {
-        near.write_all(answer.as_bytes())?;
+        match answer {
+            Reply::Whole(answer) => near.write_all(answer.as_bytes())?,
+            Reply::Endless(start, piece) => {
+                near.write_all(start.as_bytes())?;
+                loop {
+                    near.write_all(piece.as_bytes())?;
+                }
+            }
+        }
         return near.shutdown(Shutdown::Both);
     }
     let mut far = TcpStream::connect(upstream)?;

@@ -38,7 +38,7 @@ pub use certificate::Certificate;
 pub use containerd::Containerd;
 pub use counter::{Counted, Counter};
 pub use dockerd::Dockerd;
-pub use forwarder::{Fault, Forwarder};
+pub use forwarder::{Fault, Forwarder, Reply};
 pub use garage::Garage;
 pub use gcs::Gcs;
 pub use layout::Layout;

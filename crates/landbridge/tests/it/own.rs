@@ -6,4 +6,3 @@ mod collected;
 mod killed;
 mod large;
 mod pusher;
-mod random;

@@ -1,6 +1,6 @@
 //! Lists: tags, repositories, referrers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -18,6 +18,8 @@ use super::{ClientError, RegistryClient};
 
 /// Bytes of one page of a list.
 const MOST_LIST_BYTES: usize = 8 << 20;
+/// What refers to one manifest: more than anybody has, and few enough to be held.
+const MOST_REFERRERS: usize = 100_000;
 
 /// A part of a repository's tags: in the registry's order, or sorted if it sent all of them at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +80,13 @@ impl RegistryClient {
         let list: List = parse(&question.what, &body)?;
         let tags = list.tags.unwrap_or_default();
         let Some(manifests) = list.manifest else {
-            return Ok(Some(cut_page(tags, n, last, has_more(&headers))));
+            let was_empty = tags.is_empty();
+            let page = cut_page(tags, n, last, has_more(&headers));
+            if page.tags.is_empty() && !was_empty && has_more(&headers) {
+                // All of it was told before, and there shall be more: the rest is never told.
+                return Err(ClientError::malformed(&question.what, "its pages repeat themselves"));
+            }
+            return Ok(Some(page));
         };
         let manifests = manifests.into_iter();
         let manifests = manifests.map(|(digest, found)| (digest, found.tag.unwrap_or_default()));
@@ -209,7 +217,7 @@ impl RegistryClient {
         let path = ["referrers", &subject.to_string()];
         let mut question = self.question(Method::GET, what, repository, &path);
         question.accept = Some(media_type::OCI_INDEX.to_owned());
-        let mut found: Vec<Digest> = Vec::new();
+        let (mut found, mut known) = (Vec::new(), BTreeSet::new());
         loop {
             let Some((headers, body)) = self.fetch_list(&question).await? else {
                 return Ok(None);
@@ -217,9 +225,12 @@ impl RegistryClient {
             let index: Index = parse(&question.what, &body)?;
             let before = found.len();
             for entry in index.manifests.unwrap_or_default() {
-                if !found.contains(&entry.digest) {
+                if known.insert(entry.digest) {
                     found.push(entry.digest);
                 }
+            }
+            if found.len() > MOST_REFERRERS {
+                return Err(ClientError::malformed(&question.what, "it never ends"));
             }
             let links = headers.get_all(header::LINK);
             let next = link::next_query(links.iter().filter_map(|value| value.to_str().ok()));

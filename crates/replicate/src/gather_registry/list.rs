@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use landbridge_core::reference::RepositoryName;
 use landbridge_registry::client::{CatalogPage, ClientError, RegistryClient};
 
-use super::{MOST_PAGES, PAGE, malformed};
+use super::{MOST_NAMES, MOST_PAGES, PAGE, malformed};
 use crate::error::ImportError;
 use crate::patience::patiently;
 
@@ -32,6 +32,9 @@ async fn catalog(client: &RegistryClient) -> Result<Option<Vec<RepositoryName>>,
             if known.insert(name.clone()) {
                 names.push(name);
             }
+        }
+        if known.len() > MOST_NAMES {
+            break;
         }
         if !page.has_more {
             return Ok(Some(names));
@@ -61,7 +64,7 @@ async fn tree(client: &RegistryClient) -> Result<Option<Vec<RepositoryName>>, Im
         let children = patiently(|| async { Ok(client.children(Some(&place)).await?) }).await?;
         open.extend(children.unwrap_or_default());
         names.insert(place);
-        if names.len() > PAGE * MOST_PAGES {
+        if names.len() + open.len() > MOST_NAMES {
             return Err(malformed("list of repositories", "it never ends"));
         }
     }

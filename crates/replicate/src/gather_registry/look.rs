@@ -10,7 +10,7 @@ use landbridge_core::request::ManifestReference;
 use landbridge_registry::client::{ClientError, RegistryClient};
 use landbridge_store::Bucket;
 
-use super::{AT_ONCE, MOST_PAGES, PAGE, malformed};
+use super::{AT_ONCE, MOST_NAMES, MOST_PAGES, PAGE, malformed};
 use crate::error::ImportError;
 use crate::patience::patiently;
 
@@ -56,6 +56,9 @@ impl Look<'_> {
                     let meaning = meanings.get(&tag).copied();
                     listed.tags.push((tag, meaning));
                 }
+            }
+            if known.len() + listed.untagged.len() + meanings.len() > MOST_NAMES {
+                break;
             }
             if !page.has_more {
                 return Ok(Some(listed));

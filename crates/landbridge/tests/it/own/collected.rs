@@ -16,8 +16,8 @@ use landbridge_testkit::{Tmpfs, run};
 use serde_json::{Value, json};
 
 use super::bucket::Directory;
-use super::random::Random;
 use crate::client::{BYTES, Client};
+use crate::random::Random;
 use crate::running::{LIMIT, OwnOrigin, landbridge};
 
 const ROUNDS: u64 = 1_000;

@@ -12,8 +12,8 @@ use landbridge_testkit::{Server, Signal, Tmpfs, run};
 
 use super::bucket::Directory;
 use super::pusher::{Pusher, Step};
-use super::random::Random;
 use crate::client::Client;
+use crate::random::Random;
 use crate::running::{LIMIT, landbridge};
 
 const KILLS: u32 = 200;

@@ -10,8 +10,8 @@ use landbridge_core::Digest;
 use landbridge_core::digest::{Algorithm, Hasher};
 use landbridge_testkit::{S3, Server};
 
-use super::random::Random;
 use crate::client::{BYTES, Client};
+use crate::random::Random;
 use crate::running::{LIMIT, landbridge};
 
 const MIB: u64 = 1 << 20;

@@ -13,8 +13,8 @@ use landbridge_testkit::image::{Algorithm, digest};
 use serde_json::{Value, json};
 
 use super::bucket::{Directory, Reference};
-use super::random::Random;
 use crate::client::{BYTES, Client};
+use crate::random::Random;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
