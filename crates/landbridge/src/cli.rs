@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::audit::{AuditArgs, Check};
+pub(crate) use self::audit::{AuditArgs, Check, Share};
 pub(crate) use self::config::ConfigCommand;
 pub(crate) use self::generation::{GenerationCommand, PruneArgs, PublishedArgs};
 pub(crate) use self::origin::{GcArgs, OriginArgs};

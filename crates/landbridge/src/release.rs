@@ -19,7 +19,7 @@ use landbridge_replicate::{
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication, Published};
 use landbridge_store::read::Follow;
-use landbridge_store::{Bucket, BucketLayout, Require};
+use landbridge_store::{Bucket, BucketLayout, Require, Verify};
 use url::Url;
 
 use crate::embedded::{CATALOG, DataDirectory};
@@ -37,6 +37,7 @@ pub(crate) struct Press {
     pace: Pace,
     /// How sites follow it: the newest release first, which all may come to.
     follows: Vec<Follow>,
+    verify: Verify,
     despite_gaps: Option<String>,
     renew: bool,
     stop: Stop,
@@ -76,13 +77,13 @@ impl Press {
         let press = Self::over(publication, Vec::new(), settings.expires, settings.pace);
         let others = settings.follows.iter().filter(|follow| **follow != Follow::Newest);
         let follows = press.follows.iter().chain(others).copied().collect();
-        Ok(Self { follows, ..press })
+        Ok(Self { follows, verify: settings.verify, ..press })
     }
 
     fn over(publication: Publication, signers: Vec<Signer>, expires: Duration, pace: Pace) -> Self {
         let follows = vec![Follow::Newest];
-        let (despite_gaps, renew, stop) = (None, false, Stop::new());
-        Self { publication, signers, expires, pace, follows, despite_gaps, renew, stop }
+        let (verify, despite_gaps, renew, stop) = (Verify::default(), None, false, Stop::new());
+        Self { publication, signers, expires, pace, follows, verify, despite_gaps, renew, stop }
     }
 
     /// What a prune keeps: what it is asked to, and what sites show that follow late or are pinned.
@@ -204,12 +205,13 @@ impl Press {
 
     fn publishing(&self) -> Publishing<'_> {
         let now = Timestamp::now();
-        let Self { publication, signers, pace, despite_gaps, renew, stop, .. } = self;
+        let Self { publication, signers, pace, verify, despite_gaps, renew, stop, .. } = self;
         Publishing {
             publication,
             signers,
             now,
             expires: self.expiry(now),
+            verify: *verify,
             pace: *pace,
             despite_gaps: despite_gaps.as_deref(),
             renew: *renew,

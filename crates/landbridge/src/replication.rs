@@ -11,7 +11,7 @@ use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
 use landbridge_replicate::Pace;
 use landbridge_sign::{KeyCommand, Signer};
-use landbridge_store::{BucketLayout, Require};
+use landbridge_store::{BucketLayout, Require, Verify};
 use url::Url;
 
 /// Requests that the registry gets at once.
@@ -47,6 +47,8 @@ pub(crate) struct ReplicationSettings {
     pub(crate) follows: Vec<Follow>,
     /// How long until a pointer begins to alarm.
     pub(crate) expires: Duration,
+    /// How what copies had before is verified.
+    pub(crate) verify: Verify,
     /// How fast, and how patiently.
     pub(crate) pace: Pace,
 }

@@ -13,7 +13,7 @@
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use landbridge_core::Digest;
 use landbridge_core::topology::{CopyId, CopySet};
-use landbridge_store::{Bucket, Confirmed, Evidence, Object, StoreError};
+use landbridge_store::{Bucket, Confirmed, Evidence, Object, StoreError, Verify};
 use tokio::sync::Semaphore;
 
 use crate::copies::Copies;
@@ -35,6 +35,7 @@ const LEAST_BYTES: u64 = 64 << 10;
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
     pub(crate) copies: &'a Copies<'a>,
+    pub(crate) verify: Verify,
     pub(crate) pace: Pace,
     pub(crate) patience: &'a Patience,
     pub(crate) listener: Listener<'a>,
@@ -203,7 +204,7 @@ impl Work<'_> {
         size: u64,
     ) -> Result<Confirmed, StoreError> {
         self.leased.lease(id, copy, digest).await?;
-        copy.confirm(digest, size).await
+        copy.verify(digest, size, self.run.verify).await
     }
 
     /// Writes the object into every copy that lacks it, again where that may help.

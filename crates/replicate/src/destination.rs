@@ -2,20 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use landbridge_core::generation::Repository;
 use landbridge_core::topology::CopySet;
 use landbridge_core::{Digest, RepositoryName};
 use landbridge_store::publish::{Base, Publication};
-use landbridge_store::{Bucket, MOST_AHEAD, StoreError};
+use landbridge_store::{Bucket, Inventory, MOST_AHEAD};
 
 use crate::copies::Copies;
 use crate::error::ImportError;
 use crate::gather::Content;
 use crate::plan::{CopyState, Current};
-
-/// Questions for sizes that are under way at once.
-const PARALLEL_QUESTIONS: usize = 16;
 
 /// What is published, unless it cannot be believed.
 pub(crate) async fn gather_base(publication: &Publication) -> Result<Base, ImportError> {
@@ -142,7 +138,12 @@ pub(crate) async fn gather_copies(
         if copies.working(CopySet::EMPTY.with(id)).is_empty() {
             state.is_failed = true;
         } else {
-            match sizes(bucket, open.into_keys()).await {
+            let inventory = match state.lacks {
+                Some(_) => Inventory::Questions,
+                // Empty, or full of what somebody else put there.
+                None => Inventory::Pages,
+            };
+            match bucket.sizes_of(&open.into_keys().collect(), inventory).await {
                 Ok(sizes) => {
                     state.sizes = sizes;
                     state.sizes.extend(certain);
@@ -161,22 +162,4 @@ pub(crate) async fn gather_copies(
 /// Everything that a repository's document lists.
 pub(crate) fn listed(repository: &Repository) -> impl Iterator<Item = Digest> {
     repository.listed().map(|(digest, _)| digest)
-}
-
-async fn sizes(
-    bucket: &Bucket,
-    digests: impl Iterator<Item = Digest>,
-) -> Result<BTreeMap<Digest, u64>, StoreError> {
-    stream::iter(digests)
-        .map(|digest| size(bucket, digest))
-        .buffer_unordered(PARALLEL_QUESTIONS)
-        .try_fold(BTreeMap::new(), |mut sizes, answer| {
-            sizes.extend(answer);
-            future::ready(Ok(sizes))
-        })
-        .await
-}
-
-async fn size(bucket: &Bucket, digest: Digest) -> Result<Option<(Digest, u64)>, StoreError> {
-    Ok(bucket.size_of(&digest).await?.map(|size| (digest, size)))
 }

@@ -13,7 +13,7 @@ use landbridge_sign::{Signer, sign_envelope};
 use landbridge_store::publish::{
     Act, Base, Changes, Checked, Publication, PublishError, Published,
 };
-use landbridge_store::{Evidence, MirrorState};
+use landbridge_store::{Evidence, MirrorState, Verify};
 
 use crate::apply::{Learned, Run, apply_objects};
 use crate::copies::Copies;
@@ -39,6 +39,8 @@ pub struct Publishing<'a> {
     pub now: Timestamp,
     /// When the pointer begins to alarm.
     pub expires: Timestamp,
+    /// How what copies had before is verified.
+    pub verify: Verify,
     /// How fast, and how patiently.
     pub pace: Pace,
     /// Why it is published though mirrors that must have all of it have not.
@@ -71,9 +73,9 @@ impl Publishing<'_> {
         listener: Listener<'_>,
         look: impl Fn() -> F,
     ) -> Result<Report, ImportError> {
-        let Self { pace, stop, .. } = *self;
+        let Self { verify, pace, stop, .. } = *self;
         let patience = Patience::new(pace.retries);
-        let run = Run { copies, pace, patience: &patience, listener, stop };
+        let run = Run { copies, verify, pace, patience: &patience, listener, stop };
         let mut learned = Learned::default();
         let mut collections = None;
         for attempt in 1..=MAX_ATTEMPTS {

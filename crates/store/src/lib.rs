@@ -33,6 +33,7 @@ mod require;
 mod restore;
 mod rotating;
 mod uploads;
+mod verify;
 mod withdrawals;
 mod write;
 
@@ -58,5 +59,6 @@ pub use rotating::RotatingFile;
 pub use uploads::{
     AppendError, Chunk, FinishError, UnknownUpload, UploadId, UploadStatus, Uploads,
 };
+pub use verify::{Inventory, Verify};
 pub use withdrawals::WithdrawalSearch;
 pub use write::{Confirmed, EverywhereError, Object, put_everywhere};

@@ -144,11 +144,51 @@ impl Bucket {
         if found != *digest {
             return Err(wrong(format!("its {size} bytes have the digest {found}")));
         }
-        if let Some(file) = self.file(&key) {
-            let synced = crate::file::sync(file).await;
-            synced.map_err(|error| StoreError::from_cause(self.place(&key), error.into()))?;
-        }
+        self.sync_object(&key).await?;
         Ok(self.evidence(digest, size))
+    }
+
+    /// As [`Bucket::confirm`], without reading it if the store tells its SHA-256 of all of it.
+    pub(crate) async fn confirm_checksum(
+        &self,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Confirmed, StoreError> {
+        if let Some(signed) = self.signed()
+            && let Some(told) = signed.look(self, digest).await?
+            && told.is_right
+            && told.size == size
+        {
+            return Ok(self.evidence(digest, size));
+        }
+        self.confirm(digest, size).await
+    }
+
+    /// Makes sure that the bucket has something of this size where the object belongs.
+    pub(crate) async fn confirm_size(
+        &self,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Confirmed, StoreError> {
+        let key = self.object_key(digest);
+        match self.size_of(digest).await? {
+            Some(found) if found == size => {
+                self.sync_object(&key).await?;
+                Ok(self.evidence(digest, size))
+            }
+            Some(found) => {
+                let what = format!("it has {found} bytes instead of {size}");
+                Err(StoreError::WrongBytes { place: self.place(&key), what })
+            }
+            None => Err(StoreError::NotFound(self.place(&key))),
+        }
+    }
+
+    /// In a directory, makes the object survive a power loss.
+    async fn sync_object(&self, key: &str) -> Result<(), StoreError> {
+        let Some(file) = self.file(key) else { return Ok(()) };
+        let synced = crate::file::sync(file).await;
+        synced.map_err(|error| StoreError::from_cause(self.place(key), error.into()))
     }
 
     /// What was written is only there if the store says so itself: its checksum, or its size and

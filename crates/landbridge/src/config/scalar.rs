@@ -5,6 +5,7 @@
 //! without its types, says the same as the types do.
 
 pub(crate) mod access;
+mod verification;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use self::access::{Pattern, Repositories, Who};
+pub(crate) use self::verification::Verification;
 
 /// A kind of text with its parser.
 pub(crate) struct Format {
@@ -102,6 +104,7 @@ scalars! {
     Repositories, "repository-pattern", "repository pattern";
     Pattern, "pattern", "pattern";
     Claim, "claim", "claim";
+    Verification, "verification", "verification";
 }
 
 /// Bytes, written with a unit: `512`, `64KiB`, `32MiB`, `2GiB`.

@@ -4,6 +4,7 @@
     reason = "fixtures are outside of `#[test]`, and a panic is a test's way to fail"
 )]
 
+mod adopted;
 mod audit;
 mod collected;
 mod faults;

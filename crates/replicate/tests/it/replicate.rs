@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use landbridge_core::media_type::{OCI_INDEX, OCI_MANIFEST};
 use landbridge_registry::client::{ClientSettings, RegistryClient};
 use landbridge_replicate::{
-    ImportError, RegistrySource, Replication, Report, prepare_replication, replicate,
+    ImportError, Plan, RegistrySource, Replication, Report, prepare_replication, replicate,
 };
 use landbridge_store::publish::Mirror;
 use landbridge_store::{Bucket, BucketLayout};
@@ -88,6 +88,11 @@ fn client(url: &str, prefix: &str) -> RegistryClient {
 impl World {
     pub(crate) async fn replicate(&self, registry: &Registry) -> Result<Report, ImportError> {
         self.replicate_from(&registry.client()).await
+    }
+
+    /// What a run would do.
+    pub(crate) async fn prepare_replication(&self, registry: &Registry) -> Plan {
+        prepare_replication(&self.replication(&registry.client())).await.unwrap()
     }
 
     async fn replicate_from(&self, client: &RegistryClient) -> Result<Report, ImportError> {

@@ -12,7 +12,7 @@ use landbridge_replicate::{
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication};
-use landbridge_store::{Bucket, BucketLayout, Require};
+use landbridge_store::{Bucket, BucketLayout, Require, Verify};
 use landbridge_testkit::Layout;
 use landbridge_testkit::image::{Image, Recipe};
 use tempfile::TempDir;
@@ -23,6 +23,7 @@ pub(crate) struct World {
     pub(crate) publication: Publication,
     /// As usual, but for few objects at once, so that there is a middle to be stopped in.
     pub(crate) pace: Pace,
+    pub(crate) verify: Verify,
     signers: Vec<Signer>,
     /// Asks every run of this world to end.
     pub(crate) stop: Stop,
@@ -47,7 +48,7 @@ impl World {
         };
         let pace = Pace { parallel: 2, ..Pace::USUAL };
         let signers = vec![Signer::Ed25519(Box::new(key))];
-        Self { dir, publication, pace, signers, stop: Stop::new() }
+        Self { dir, publication, pace, verify: Verify::default(), signers, stop: Stop::new() }
     }
 
     /// An empty layout with this name.
@@ -90,8 +91,8 @@ impl World {
         let expires = "2027-11-22T00:00:00Z".parse().unwrap();
         let (publication, stop) = (&self.publication, &self.stop);
         let signers = &self.signers;
-        let (pace, despite_gaps, renew) = (self.pace, None, false);
-        Publishing { publication, signers, now, expires, pace, despite_gaps, renew, stop }
+        let (pace, verify, despite_gaps, renew) = (self.pace, self.verify, None, false);
+        Publishing { publication, signers, now, expires, verify, pace, despite_gaps, renew, stop }
     }
 
     /// What `--dry-run` shows.

@@ -1,9 +1,10 @@
 //! The `replicate` section as it is written: how what a registry holds becomes a release.
 
+use landbridge_store::Verify;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::scalar::{FilePath, Name, Period, RepositoryPath};
+use crate::config::scalar::{FilePath, Name, Period, RepositoryPath, Verification};
 
 /// How `landbridge replicate` brings what a registry holds into the authority and all mirrors, and
 /// publishes it. A front does not read it.
@@ -30,6 +31,12 @@ pub(crate) struct Replicate {
     /// `store`. Without it, one mirror of each provider that has any; an empty list: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) require: Option<Vec<Name>>,
+    /// How an object that lies in a bucket already is verified before a release relies on it:
+    /// `checksum` by the store's own SHA-256, where it keeps one, otherwise by reading it; `full` by
+    /// reading it; `presence` by its size, if the bucket's owner vouches for the bytes; a share such
+    /// as `5%` by reading that many and the size of the others. What is wrong is copied again.
+    #[serde(default = "Replicate::verify")]
+    pub(crate) verify: Verification,
     /// After this the release begins to alarm, unless another one has taken its place.
     #[serde(default = "Replicate::expiry")]
     pub(crate) expires: Period,
@@ -74,6 +81,10 @@ impl Signer {
 }
 
 impl Replicate {
+    pub(crate) const fn verify() -> Verification {
+        Verification(Verify::Checksum)
+    }
+
     pub(crate) const fn expiry() -> Period {
         Period::seconds(90 * 24 * 60 * 60)
     }

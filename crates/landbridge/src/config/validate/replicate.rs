@@ -72,6 +72,7 @@ impl Validator<'_> {
             mirrors: mirrors(front),
             follows: follows(front, origin).collect(),
             expires,
+            verify: raw.verify.0,
             pace: Pace {
                 parallel: raw.parallel.into(),
                 stall: self.at_least(raw.stall, Duration::from_secs(1), &at.field("stall")),
