@@ -18,6 +18,9 @@ const ENOUGH: u64 = 64 << 20;
 /// A little more room each time, so that it ends at every step of a release: objects, documents,
 /// the pointer. Nothing is in force that is not whole, the run says which place is full, and what
 /// is there already is not brought again.
+///
+/// Seen to fail: with a failed write of a document that is overlooked (`does not exist` where the
+/// error is the full disk).
 #[test]
 fn an_authority_whose_disk_is_full_publishes_nothing_and_goes_on_when_there_is_room() {
     let tmpfs = Tmpfs::mount(FIRST).unwrap();
@@ -46,6 +49,8 @@ fn an_authority_whose_disk_is_full_publishes_nothing_and_goes_on_when_there_is_r
 
 /// The only mirror of its provider: without it nothing is published. One that is not waited for is
 /// reported, and caught up when there is room.
+///
+/// Seen to fail: with mirrors that count as complete whatever they lack (published, exit 1).
 #[test]
 fn a_mirror_whose_disk_is_full_holds_back_its_provider_and_nobody_else() {
     for (mirrors, code) in [(["east", "south"].as_slice(), 3), (&["east", "south", "middle"], 1)] {

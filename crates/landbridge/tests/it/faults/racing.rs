@@ -12,12 +12,14 @@ use crate::client::Client;
 use crate::running::{Failed, LIMIT};
 
 /// In 200 races nothing was lost either: `LANDBRIDGE_RACES=200`.
-const RACES: u64 = 40;
+const RACES: u64 = 30;
 const VARIABLE: &str = "LANDBRIDGE_RACES";
 
 /// Two replications, each from a registry of its own, into one repository of one authority in S3:
 /// one wins, the other rebases, and what both published is in force. Pointers are one after the
 /// other, and none ever becomes another one.
+///
+/// Seen to fail: with a pointer that is written whatever lies there (`r0-0 is not in force`).
 #[test]
 fn of_two_that_replicate_at_once_one_wins_and_nothing_is_lost() {
     let races = std::env::var(VARIABLE).ok().map_or(RACES, |races| races.parse().unwrap());
@@ -44,6 +46,9 @@ fn of_two_that_replicate_at_once_one_wins_and_nothing_is_lost() {
             .map(|file| Server::spawn(&mut world.command(&["replicate", "--json"], file)).unwrap());
         for (run, file) in runs.iter_mut().zip(&files) {
             let status = run.wait(LIMIT).unwrap();
+            // What it wrote last may come after its end.
+            let last = if status.code() == Some(3) { "error: " } else { "\"report\"" };
+            run.wait_for(last, LIMIT).unwrap();
             let (stdout, stderr) = (run.log(), run.log());
             let run = ended(Failed { code: status.code(), stderr, stdout });
             match run.code {

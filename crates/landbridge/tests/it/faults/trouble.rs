@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use landbridge_core::holding::Holding;
 use landbridge_testkit::Origin;
 
 use super::looked::{InForce, Looker, pull};
@@ -71,6 +72,12 @@ impl Trouble {
         run.assert_brief();
         self.unchanged(what, &before);
         run
+    }
+
+    /// What mirrors say that they hold.
+    pub(super) fn holdings(&self) -> Vec<Holding> {
+        let mirrors = self.world.mirrors.iter();
+        mirrors.map(|mirror| self.looker.holding(mirror).unwrap()).collect()
     }
 
     pub(super) fn unchanged(&mut self, what: &str, before: &InForce) {

@@ -167,7 +167,7 @@ impl World {
 pub(super) struct Ended {
     pub(super) code: Option<i32>,
     pub(super) stderr: String,
-    /// Its last event, if that was a report; else null.
+    /// The event in which it reported; null if it did not.
     pub(super) report: Value,
 }
 
@@ -179,8 +179,8 @@ impl Ended {
 }
 
 pub(super) fn ended(Failed { code, stderr, stdout }: Failed) -> Ended {
-    let last = stdout.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
-    let report = last.filter(|event| event["event"] == "report").unwrap_or_default();
+    let mut events = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let report = events.rfind(|event| event["event"] == "report").unwrap_or_default();
     Ended { code, stderr, report }
 }
 
