@@ -32,7 +32,7 @@ use problem::Problem;
 pub(crate) use problem::Problems;
 use raw::Raw;
 use shape::Shape;
-pub(crate) use validate::Secrets;
+pub(crate) use validate::{Secrets, is_here};
 use validate::{Surroundings, validate};
 
 use crate::own::{OwnSettings, reachable};

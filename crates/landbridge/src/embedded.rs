@@ -105,6 +105,7 @@ impl DataDirectory {
             name: Some(Name::literal(ORIGIN)),
             provider: None,
             region: None,
+            prices: None,
             registry: Some(Registry {
                 url: None,
                 repository_prefix: None,
@@ -126,6 +127,7 @@ impl DataDirectory {
         };
         let mirrors = (MIRRORS.iter().zip(self.mirrors()))
             .map(|(mirror, (name, _, directory))| Mirror {
+                prices: None,
                 name: Some(Name::literal(&name)),
                 provider: Some(PlaceName::literal(mirror.provider)),
                 region: Some(PlaceName::literal(mirror.region)),

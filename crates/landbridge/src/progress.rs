@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use landbridge_core::Digest;
-use landbridge_replicate::{Progress, Stop};
+use landbridge_replicate::{Costs, Progress, Stop};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -51,6 +51,8 @@ enum Event<'a> {
         bytes_per_second: u64,
         seconds_left: Option<u64>,
     },
+    /// What the plan costs, before anything moves.
+    Priced { costs: &'a Costs },
     /// All objects are in place; names follow.
     Publishing { generation: &'a Digest },
     /// Another release came first.
@@ -83,6 +85,11 @@ impl Display {
         }
         match progress {
             Progress::Planned { .. } => self.tell(&meter, now),
+            Progress::Priced { costs } if costs.edges.is_empty() => {}
+            Progress::Priced { costs } => match &self.face {
+                Face::Bars(_) | Face::Lines => self.warn(&costs.to_string()),
+                Face::Events => self.say("", &Event::Priced { costs }),
+            },
             Progress::Publishing { generation } => self.say(
                 &format!("publishing generation {generation}"),
                 &Event::Publishing { generation },
@@ -232,7 +239,7 @@ impl Bars {
             }
             Progress::Publishing { .. } => self.total.set_message("publishing"),
             Progress::Rebasing { .. } => self.total.set_message("another release came first"),
-            Progress::Started { .. } => {}
+            Progress::Started { .. } | Progress::Priced { .. } => {}
         }
     }
 }

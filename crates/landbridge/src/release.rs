@@ -8,13 +8,15 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use landbridge_core::Digest;
+use landbridge_core::money::{Currency, Money};
 use landbridge_core::pointer::Keys;
+use landbridge_core::price::{Rates, Spot};
 use landbridge_core::reference::ImageName;
 use landbridge_registry::Source;
 use landbridge_replicate::{
-    Import, ImportError, Keep, Listener, Pace, Plan, PruneReport, Publishing, RegistrySource,
-    Replication, Report, Stop, WithdrawalChange, WithdrawalReport, import, prepare_import,
-    prepare_replication, prune, replicate, roll_back, withdraw,
+    Import, ImportError, Keep, Listener, Pace, Plan, Priced, PruneReport, Publishing,
+    RegistrySource, Replication, Report, Stop, Tariff, WithdrawalChange, WithdrawalReport, import,
+    prepare_import, prepare_replication, prune, replicate, roll_back, withdraw,
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication, Published};
@@ -22,6 +24,7 @@ use landbridge_store::read::Follow;
 use landbridge_store::{Bucket, BucketLayout, Require, Verify};
 use url::Url;
 
+use crate::config::is_here;
 use crate::embedded::{CATALOG, DataDirectory};
 use crate::replication::{KeySource, ReplicationSettings, Target};
 
@@ -41,6 +44,7 @@ pub(crate) struct Press {
     despite_gaps: Option<String>,
     renew: bool,
     stop: Stop,
+    tariff: Tariff,
 }
 
 impl Press {
@@ -68,22 +72,47 @@ impl Press {
             require: Require::default(),
         };
         let signers = vec![Signer::Ed25519(Box::new(key))];
-        Ok(Self::over(publication, signers, EXPIRY, Pace::USUAL))
+        let free = Priced { spot: Spot::default(), rates: Rates::free(Currency::USD) };
+        let tariff = Tariff {
+            currency: Currency::USD,
+            here: free.clone(),
+            source: Priced::default(),
+            copies: vec![free; publication.mirrors.len() + 1],
+            most: None,
+        };
+        Ok(Self::over(publication, signers, (EXPIRY, Pace::USUAL), tariff))
     }
 
     /// Opens the buckets that a configuration names, for looking at them: nobody signs yet.
     pub(crate) fn of(settings: &ReplicationSettings) -> anyhow::Result<Self> {
         let publication = publication(settings)?;
-        let press = Self::over(publication, Vec::new(), settings.expires, settings.pace);
+        let times = (settings.expires, settings.pace);
+        let press = Self::over(publication, Vec::new(), times, settings.tariff.clone());
         let others = settings.follows.iter().filter(|follow| **follow != Follow::Newest);
         let follows = press.follows.iter().chain(others).copied().collect();
         Ok(Self { follows, verify: settings.verify, ..press })
     }
 
-    fn over(publication: Publication, signers: Vec<Signer>, expires: Duration, pace: Pace) -> Self {
+    fn over(
+        publication: Publication,
+        signers: Vec<Signer>,
+        (expires, pace): (Duration, Pace),
+        tariff: Tariff,
+    ) -> Self {
         let follows = vec![Follow::Newest];
         let (verify, despite_gaps, renew, stop) = (Verify::default(), None, false, Stop::new());
-        Self { publication, signers, expires, pace, follows, verify, despite_gaps, renew, stop }
+        Self {
+            publication,
+            signers,
+            expires,
+            pace,
+            follows,
+            verify,
+            despite_gaps,
+            renew,
+            stop,
+            tariff,
+        }
     }
 
     /// What a prune keeps: what it is asked to, and what sites show that follow late or are pinned.
@@ -102,6 +131,25 @@ impl Press {
     /// How sites follow what is published.
     pub(crate) fn follows(&self) -> &[Follow] {
         &self.follows
+    }
+
+    /// The same for a registry whose prices are not configured: on this machine it charges nothing.
+    pub(crate) fn reading(mut self, registry: &Url) -> Self {
+        if is_here(registry) {
+            self.tariff.source.rates = Rates::free(self.tariff.currency);
+        }
+        self
+    }
+
+    /// What it costs.
+    pub(crate) fn tariff(&self) -> &Tariff {
+        &self.tariff
+    }
+
+    /// Refuses plans that cost more.
+    pub(crate) fn costing(mut self, most: Option<Money>) -> Self {
+        self.tariff.most = most;
+        self
     }
 
     /// Publishes though mirrors that must have all of it have not, if there is a reason.
@@ -200,7 +248,8 @@ impl Press {
     }
 
     fn replication<'a>(&'a self, source: RegistrySource<'a>) -> Replication<'a> {
-        Replication { source, publishing: self.publishing() }
+        let tariff = Some(&self.tariff);
+        Replication { source, publishing: Publishing { tariff, ..self.publishing() } }
     }
 
     fn publishing(&self) -> Publishing<'_> {
@@ -216,6 +265,7 @@ impl Press {
             despite_gaps: despite_gaps.as_deref(),
             renew: *renew,
             stop,
+            tariff: None,
         }
     }
 

@@ -9,7 +9,7 @@ use landbridge_core::pointer::Keys;
 use landbridge_front::settings::{Follow, LiveRegistry};
 use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
-use landbridge_replicate::Pace;
+use landbridge_replicate::{Pace, Tariff};
 use landbridge_sign::{KeyCommand, Signer};
 use landbridge_store::{BucketLayout, Require, Verify};
 use url::Url;
@@ -45,6 +45,8 @@ pub(crate) struct ReplicationSettings {
     pub(crate) mirrors: Vec<Target>,
     /// How sites follow what is published.
     pub(crate) follows: Vec<Follow>,
+    /// What it costs.
+    pub(crate) tariff: Tariff,
     /// How long until a pointer begins to alarm.
     pub(crate) expires: Duration,
     /// How what copies had before is verified.

@@ -12,6 +12,7 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use landbridge_core::Digest;
+use landbridge_core::cause::chain;
 use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_store::{Bucket, Confirmed, Evidence, Object, StoreError, Verify};
 use tokio::sync::Semaphore;
@@ -24,7 +25,7 @@ use crate::patience::{Pace, Patience, Waits};
 use crate::plan::{Plan, PlannedObject};
 use crate::progress::{CopyWork, Listener, Progress, Stop};
 use crate::report::Tally;
-use crate::supply::Supply;
+use crate::supply::{Supply, Unread};
 
 /// What objects in flight may take of memory together.
 const MEMORY_BYTES: u64 = 64 << 20;
@@ -91,7 +92,9 @@ fn open_objects(plan: &Plan, copies: &Copies<'_>, evidence: &Evidence) -> Vec<Pl
         let open = open.fold(CopySet::EMPTY, |open, (id, _)| open.with(*id));
         let (lacking, unconfirmed) = (object.lacking.and(open), object.unconfirmed.and(open));
         let is_open = !lacking.or(unconfirmed).is_empty();
-        is_open.then(|| PlannedObject { lacking, unconfirmed, ..object.clone() })
+        let placed = working.iter().filter(|(_, bucket)| has(bucket));
+        let held = placed.fold(object.held, |held, (id, _)| held.with(*id));
+        is_open.then(|| PlannedObject { lacking, unconfirmed, held, ..object.clone() })
     };
     plan.objects.iter().filter_map(open).collect()
 }
@@ -99,10 +102,13 @@ fn open_objects(plan: &Plan, copies: &Copies<'_>, evidence: &Evidence) -> Vec<Pl
 /// An object that is in all copies that work.
 struct Applied {
     size: u64,
+    /// In the source.
     was_read: bool,
     written: u64,
     checked: u64,
     confirmed: Vec<Confirmed>,
+    /// What copies turned out not to have.
+    warnings: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -134,12 +140,11 @@ impl Work<'_> {
             .map(|object| Box::pin(self.object(object, &memory)))
             .buffer_unordered(pace.parallel.max(1));
         while let Some(object) = done.try_next().await? {
-            // A mirror that is caught up reads in a copy, not in the source.
-            let is_source = self.round == Round::First && object.was_read;
-            tally.objects_read += u64::from(is_source);
-            tally.bytes_read += if is_source { object.size } else { 0 };
+            tally.objects_read += u64::from(object.was_read);
+            tally.bytes_read += if object.was_read { object.size } else { 0 };
             tally.bytes_written += object.size * object.written;
             tally.objects_checked += object.checked;
+            tally.warnings.extend(object.warnings);
             evidence.extend(object.confirmed);
             placed += 1;
         }
@@ -163,11 +168,18 @@ impl Work<'_> {
         // Never closed.
         let _memory = memory.acquire_many(kibibytes(needed)).await.ok();
         listener(Progress::Started { digest, size });
-        let mut applied =
-            Applied { size, was_read: false, written: 0, checked: 0, confirmed: Vec::new() };
+        let mut applied = Applied {
+            size,
+            was_read: false,
+            written: 0,
+            checked: 0,
+            confirmed: Vec::new(),
+            warnings: Vec::new(),
+        };
         let wrong = self.confirm(&object, &mut applied).await?;
         let lacking = object.lacking.or(wrong);
-        self.write(&PlannedObject { lacking, ..object }, &mut applied).await?;
+        let held = object.held.minus(wrong);
+        self.write(PlannedObject { lacking, held, ..object }, &mut applied).await?;
         listener(Progress::Finished { digest });
         Ok(applied)
     }
@@ -210,25 +222,25 @@ impl Work<'_> {
     /// Writes the object into every copy that lacks it, again where that may help.
     async fn write(
         &self,
-        object: &PlannedObject,
+        mut object: PlannedObject,
         applied: &mut Applied,
     ) -> Result<(), ImportError> {
         let copies = self.run.copies;
-        let mut lacking = object.lacking;
         let mut waits = Waits::new();
         loop {
-            let working = copies.working(lacking);
+            let working = copies.working(object.lacking);
             if working.is_empty() {
                 return Ok(());
             }
-            applied.was_read = true;
             let mut failed = Vec::new();
-            match self.copy(object, lacking, &working).await {
-                Ok(puts) => {
+            match self.copy(&object, &working).await {
+                Ok((from, puts)) => {
+                    // What is kept in memory was read in the first round.
+                    applied.was_read |= from.is_none() && self.round == Round::First;
                     for ((id, _), put) in working.into_iter().zip(puts) {
                         match put {
                             Ok(confirmed) => {
-                                lacking = lacking.without(id);
+                                object.lacking = object.lacking.without(id);
                                 applied.written += 1;
                                 self.placed(id, confirmed, applied);
                             }
@@ -236,16 +248,28 @@ impl Work<'_> {
                         }
                     }
                 }
-                // It cannot give what it was believed to have: somebody else has, and it gets it too.
-                Err(Unread { is_authority: true, .. })
-                    if self.supply.is_elsewhere(&object.digest) =>
-                {
-                    lacking = lacking.or(authority());
-                    continue;
+                Err(Unread { copy: Some(id), error }) => {
+                    let others = object.held.without(id);
+                    let has_others = !others.is_empty() || self.supply.is_elsewhere(&object.digest);
+                    let is_wrong = matches!(
+                        error,
+                        ImportError::Store(StoreError::NotFound(_)) | ImportError::Corrupt { .. }
+                    );
+                    if has_others && (is_wrong || !authority().contains(id)) {
+                        object.held = others;
+                        // It cannot give what it was believed to have, and gets it too.
+                        if is_wrong {
+                            let why = chain(&error);
+                            applied.warnings.push(format!("{why}; it is written again there"));
+                            object.lacking = object.lacking.with(id);
+                        }
+                        continue;
+                    }
+                    failed.push((None, error));
                 }
-                Err(Unread { error, .. }) => failed.push((None, error)),
+                Err(Unread { copy: None, error }) => failed.push((None, error)),
             }
-            lacking = self.again(failed, lacking, &mut waits).await?;
+            object.lacking = self.again(failed, object.lacking, &mut waits).await?;
         }
     }
 
@@ -280,27 +304,20 @@ impl Work<'_> {
         Ok(lacking)
     }
 
+    /// Reads the object once for all of `copies`, and says in which other copy, if it was one.
     async fn copy(
         &self,
         object: &PlannedObject,
-        lacking: CopySet,
         copies: &[(CopyId, &Bucket)],
-    ) -> Result<Vec<Result<Confirmed, StoreError>>, Unread> {
-        let PlannedObject { digest, size, media_type, .. } = object;
-        let reading = self.supply.read(digest, lacking).await;
-        let reading = reading.map_err(|error| {
-            let is_authority = matches!(error, ImportError::Store(StoreError::NotFound(_)));
-            Unread { is_authority, error }
-        })?;
-        let is_authority = reading.is_authority;
+    ) -> Result<(Option<CopyId>, Vec<Result<Confirmed, StoreError>>), Unread> {
+        let PlannedObject { digest, size, media_type, held, .. } = object;
+        let reading = self.supply.read(digest, *held).await?;
+        let copy = reading.copy;
         let buckets: Vec<_> = copies.iter().map(|(_, bucket)| *bucket).collect();
         let object = Object { digest, size: *size, media_type };
         let Run { pace, listener, .. } = self.run;
         let copied = copy_object(reading, object, &buckets, pace.stall, listener).await;
-        copied.map_err(|error| {
-            let is_wrong = matches!(error, ImportError::Corrupt { .. });
-            Unread { is_authority: is_authority && is_wrong, error }
-        })
+        copied.map(|puts| (copy, puts)).map_err(|error| Unread { copy, error })
     }
 
     fn placed(&self, id: CopyId, confirmed: Confirmed, applied: &mut Applied) {
@@ -319,13 +336,6 @@ impl Work<'_> {
 
 fn authority() -> CopySet {
     CopyId::new(0).map_or(CopySet::EMPTY, |authority| CopySet::EMPTY.with(authority))
-}
-
-/// Why an object could not be read.
-struct Unread {
-    /// The authority has not got it, or something else in its place.
-    is_authority: bool,
-    error: ImportError,
 }
 
 fn kibibytes(bytes: u64) -> u32 {

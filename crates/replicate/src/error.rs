@@ -1,6 +1,7 @@
 //! Why an import did not happen. In no case is anything of it visible.
 
 use landbridge_core::Digest;
+use landbridge_core::money::{Money, MoneyError};
 use landbridge_registry::SourceError;
 use landbridge_registry::client::ClientError;
 use landbridge_sign::SignError;
@@ -65,6 +66,31 @@ pub enum ImportError {
         /// How far it was.
         when: String,
     },
+    /// It would cost more than it may: allow more, or replicate less at once.
+    #[error(
+        "the plan costs {total}, more than the {most} that it may; the dearest edges: {dearest}. Nothing was written"
+    )]
+    TooDear {
+        /// What it costs.
+        total: Money,
+        /// What it may cost.
+        most: Money,
+        /// What costs the most.
+        dearest: String,
+    },
+    /// It may cost more than it may: say what it costs.
+    #[error(
+        "the plan may cost more than {most}: {edge}. Write its `prices` into the configuration; nothing was written"
+    )]
+    Unpriced {
+        /// What has no price.
+        edge: String,
+        /// What the plan may cost.
+        most: Money,
+    },
+    /// Prices do not fit one another.
+    #[error("what it costs cannot be told")]
+    Money(#[from] MoneyError),
     /// Others publish all the time.
     #[error("{attempts} times another publication came first: try again when they are done")]
     AlwaysOvertaken {

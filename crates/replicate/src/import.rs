@@ -73,5 +73,6 @@ async fn look_at_destination<'a>(
     let holdings = gather_holdings(copies, publication, &base).await?;
     let states = gather_copies(copies, content, &current, holdings, Trust::Nothing).await?;
     let plan = plan_import(content, targets, &current, &states);
-    Ok(Looked { plan, base, supply: Supply::Source(request.source), is_behind: true })
+    let supply = Supply::Source(request.source);
+    Looked { plan, base, supply, is_behind: true }.priced(request.publishing.tariff)
 }

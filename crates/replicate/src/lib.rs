@@ -11,6 +11,7 @@
 mod apply;
 mod audit;
 mod copies;
+mod costs;
 mod destination;
 mod error;
 mod fan_out;
@@ -37,6 +38,7 @@ pub use audit::{
     Audit, AuditReport, Budget, Choice, CopyReport, Depth, Effect, Finding, FindingKind,
     RegistryReport, Verdict, audit,
 };
+pub use costs::{Costs, Edge, Flow, Priced, Tariff};
 pub use error::ImportError;
 pub use gather::{Content, Held, gather_content};
 pub use gather_registry::RegistrySource;

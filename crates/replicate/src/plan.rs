@@ -11,6 +11,7 @@ use landbridge_core::generation::{Document as _, Repository, Root, TagEntry};
 use landbridge_core::reference::{RepositoryName, Tag};
 use landbridge_core::topology::{CopyId, CopySet};
 
+use crate::costs::Costs;
 use crate::destination::listed;
 use crate::gather::Content;
 use crate::naming::Target;
@@ -52,8 +53,13 @@ pub struct PlannedObject {
     pub media_type: String,
     /// Copies that it will be written to.
     pub lacking: CopySet,
-    /// Copies that have something of its size, which will be read to make sure.
+    /// Copies that have something of its size, which will be looked at to make sure.
     pub unconfirmed: CopySet,
+    /// Those of them in which all of it is read for that.
+    pub read_back: CopySet,
+    /// Copies from which it can be read instead of the source: the authority if it has it, and
+    /// mirrors that vouch for it.
+    pub held: CopySet,
 }
 
 /// A tag and what becomes of it.
@@ -92,6 +98,10 @@ pub struct Plan {
     pub kept: Vec<String>,
     /// Copies that could not be looked at: a sentence for each.
     pub warnings: Vec<String>,
+    /// Those of `repositories` that are published as they are.
+    pub known: BTreeSet<RepositoryName>,
+    /// What it costs, if anyone wants to know.
+    pub costs: Option<Costs>,
 }
 
 impl Plan {
@@ -142,6 +152,7 @@ pub(crate) fn plan_replication(
             .into_iter()
             .filter(|object| !object.lacking.or(object.unconfirmed).is_empty()),
     );
+    plan.known.extend(unchanged.iter().map(|repository| repository.name.clone()));
     plan.repositories.extend(unchanged);
     plan
 }
@@ -206,6 +217,8 @@ fn plan_additions(
         skipped: content.skipped.clone(),
         kept: Vec::new(),
         warnings: Vec::new(),
+        known: BTreeSet::new(),
+        costs: None,
     }
 }
 
@@ -272,17 +285,31 @@ fn plan_objects(
         }
         let is_listed = needed.get(&digest).copied().unwrap_or_default();
         let (mut lacking, mut unconfirmed) = (CopySet::EMPTY, CopySet::EMPTY);
+        let mut held = CopySet::EMPTY;
         for (copy, state) in copies.iter().enumerate().filter(|(_, state)| !state.is_failed) {
             let Some(id) = CopyId::new(copy) else { break };
             let vouches = state.lacks.as_ref().is_some_and(|lacks| !lacks.contains(&digest));
             if state.sizes.get(&digest) != Some(&size) {
                 lacking = lacking.with(id);
-            } else if !(is_listed && vouches) {
+                continue;
+            }
+            if !(is_listed && vouches) {
                 unconfirmed = unconfirmed.with(id);
             }
+            if copy == 0 || (is_listed && vouches) {
+                held = held.with(id);
+            }
         }
-        let media_type = media_type.clone();
-        objects.push(PlannedObject { digest, size, media_type, lacking, unconfirmed });
+        let (media_type, read_back) = (media_type.clone(), unconfirmed);
+        objects.push(PlannedObject {
+            digest,
+            size,
+            media_type,
+            lacking,
+            unconfirmed,
+            read_back,
+            held,
+        });
     }
     objects
 }
@@ -316,6 +343,9 @@ impl fmt::Display for Plan {
         }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
+        }
+        if let Some(costs) = &self.costs {
+            writeln!(f, "{costs}")?;
         }
         match (self.publishes(), &self.replaces) {
             (false, _) => write!(f, "generation {} stays", self.generation),

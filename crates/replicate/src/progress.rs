@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use landbridge_core::Digest;
 use landbridge_core::topology::CopyId;
 
+use crate::costs::Costs;
+
 /// Something that happened. Whoever shows it draws bars or writes lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
@@ -23,6 +25,11 @@ pub enum Progress {
         bytes: u64,
         /// What each copy has to get, in the order of their numbers.
         copies: Vec<CopyWork>,
+    },
+    /// What the plan costs, before anything moves.
+    Priced {
+        /// Edge by edge.
+        costs: Costs,
     },
     /// An object is being read.
     Started {

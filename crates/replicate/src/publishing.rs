@@ -7,6 +7,7 @@
 //! Invariant: nothing is published that was not looked at after the release before it.
 
 use jiff::Timestamp;
+use landbridge_core::money::Money;
 use landbridge_core::pointer::PAYLOAD_TYPE;
 use landbridge_core::topology::CopySet;
 use landbridge_sign::{Signer, sign_envelope};
@@ -17,6 +18,7 @@ use landbridge_store::{Evidence, MirrorState, Verify};
 
 use crate::apply::{Learned, Run, apply_objects};
 use crate::copies::Copies;
+use crate::costs::{Tariff, plan_costs};
 use crate::error::ImportError;
 use crate::holdings::mend_holding;
 use crate::patience::{Pace, Patience};
@@ -49,6 +51,8 @@ pub struct Publishing<'a> {
     pub renew: bool,
     /// Asks the run to end.
     pub stop: &'a Stop,
+    /// What it costs, and how much it may.
+    pub tariff: Option<&'a Tariff>,
 }
 
 /// What a look at the world found.
@@ -63,6 +67,16 @@ pub(crate) struct Looked<'a> {
     pub(crate) is_behind: bool,
 }
 
+impl Looked<'_> {
+    /// The same with what it costs.
+    pub(crate) fn priced(mut self, tariff: Option<&Tariff>) -> Result<Self, ImportError> {
+        if let Some(tariff) = tariff {
+            self.plan.costs = Some(plan_costs(&self.plan, &self.supply, tariff)?);
+        }
+        Ok(self)
+    }
+}
+
 impl Publishing<'_> {
     /// Carries out what `look` finds, and looks again if another publication came first. `act` says
     /// in the pointer's reason what was done.
@@ -73,11 +87,12 @@ impl Publishing<'_> {
         listener: Listener<'_>,
         look: impl Fn() -> F,
     ) -> Result<Report, ImportError> {
-        let Self { verify, pace, stop, .. } = *self;
+        let Self { verify, pace, stop, tariff, .. } = *self;
         let patience = Patience::new(pace.retries);
         let run = Run { copies, verify, pace, patience: &patience, listener, stop };
         let mut learned = Learned::default();
         let mut collections = None;
+        let mut spent = tariff.map(|tariff| Money::zero(tariff.currency));
         for attempt in 1..=MAX_ATTEMPTS {
             if attempt > 1 {
                 learned.tally.rebases += 1;
@@ -91,6 +106,13 @@ impl Publishing<'_> {
             {
                 // Something was deleted since it was confirmed.
                 learned.evidence = Evidence::default();
+            }
+            if let (Some(costs), Some(spent)) = (&plan.costs, &mut spent) {
+                if let Some(most) = tariff.and_then(|tariff| tariff.most) {
+                    costs.check(most, *spent)?;
+                }
+                *spent = spent.checked_add(costs.total)?;
+                listener(Progress::Priced { costs: costs.clone() });
             }
             apply_objects(&plan, &supply, run, &mut learned).await?;
             if !plan.publishes() {

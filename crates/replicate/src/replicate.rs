@@ -2,7 +2,7 @@
 //!
 //! gather → plan → apply → report, and again from the top if another publication came first. The
 //! registry is compared with what is published; mirrors that fell behind are caught up by the way,
-//! from the authority. State is in the copies alone: whatever stops a run, the next one repeats at
+//! from the cheapest copy that has what they lack. State is in the copies alone: whatever stops a run, the next one repeats at
 //! most what was under way.
 //!
 //! Invariant: a run only adds. What the registry no longer has stays published and is reported.
@@ -10,6 +10,9 @@
 use std::collections::BTreeSet;
 
 use landbridge_core::Digest;
+use landbridge_core::topology::CopyId;
+use landbridge_store::Bucket;
+use landbridge_store::publish::Publication;
 
 use crate::copies::Copies;
 use crate::destination::{Trust, gather_base, gather_copies, gather_current, gather_holdings};
@@ -56,7 +59,7 @@ async fn look<'a>(
     copies: &Copies<'_>,
     listener: Listener<'_>,
 ) -> Result<Looked<'a>, ImportError> {
-    let Publishing { publication, stop, .. } = request.publishing;
+    let Publishing { publication, stop, tariff, .. } = request.publishing;
     let base = gather_base(publication).await?;
     let mut found = gather_registry(&request.source, publication, &base, listener, stop).await?;
     let withdrawn = withdrawn(publication).await?;
@@ -82,11 +85,23 @@ async fn look<'a>(
     plan.kept.extend(found.gone.drain(..).map(stays));
     let is_missing = |name| format!("`{name}`: the registry has no such repository");
     plan.warnings.extend(found.missing.iter().map(is_missing));
+    let buckets: Vec<_> = copies_of(publication).collect();
+    let order = match tariff {
+        Some(tariff) => tariff.cheapest_first(buckets.len()),
+        None => (0..buckets.len()).filter_map(CopyId::new).collect(),
+    };
+    let cheapest = order.into_iter().filter_map(|id| Some((id, *buckets.get(id.index())?)));
     let supply = Supply::Registry(Box::new(RegistrySupply {
         client: request.source.client,
-        authority: &publication.authority,
+        copies: cheapest.collect(),
         homes: found.homes,
         manifests: found.manifests,
     }));
-    Ok(Looked { plan, base, supply, is_behind })
+    Looked { plan, base, supply, is_behind }.priced(tariff)
+}
+
+/// The authority and the mirrors, as they are numbered.
+fn copies_of(publication: &Publication) -> impl Iterator<Item = &Bucket> {
+    let mirrors = publication.mirrors.iter().map(|mirror| &mirror.bucket);
+    std::iter::once(&publication.authority).chain(mirrors)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use landbridge_core::money::Money;
 
 use super::DEFAULT_DATA;
 
@@ -89,6 +90,11 @@ pub(crate) struct ReplicateArgs {
     #[arg(long, value_name = "REASON")]
     pub(crate) despite_gaps: Option<String>,
 
+    /// Refuse a plan that may cost more, as in `12.50 USD`, before anything is written; what has no
+    /// price is refused too
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) max_cost: Option<Money>,
+
     /// Without news, publish what is in force once more, so that it expires later
     #[arg(long)]
     pub(crate) renew: bool,
@@ -97,7 +103,8 @@ pub(crate) struct ReplicateArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Write an event of JSON on each line while it works, the report as the last one
+    /// Write an event of JSON on each line while it works, the report as the last one; of a plan, the
+    /// plan
     #[arg(long)]
     pub(crate) json: bool,
 }

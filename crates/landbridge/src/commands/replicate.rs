@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use futures::TryFutureExt as _;
-use landbridge_core::RepositoryName;
+use landbridge_core::money::Money;
+use landbridge_core::{Digest, RepositoryName};
 use landbridge_front::settings::LiveRegistry;
-use landbridge_replicate::{ImportError, RegistrySource, Report};
+use landbridge_replicate::{Costs, ImportError, Plan, RegistrySource, Report};
 use serde::Serialize;
 use tracing::warn;
 use url::Url;
@@ -29,6 +30,13 @@ pub(super) fn run(args: &ReplicateArgs) -> Outcome {
 async fn replicate(args: &ReplicateArgs) -> Outcome {
     let Work { press, clients, repositories } = work(args)?;
     let press = press.despite_gaps(args.despite_gaps.as_deref()).renewing(args.renew);
+    let currency = press.tariff().currency;
+    if let Some(most) = args.max_cost.filter(|most| most.currency() != currency) {
+        let wrong =
+            anyhow!("--max-cost is {most}, but prices are in {currency}: write it in {currency}");
+        return Err(wrong).or_usage();
+    }
+    let press = press.costing(args.max_cost);
     let source = RegistrySource {
         client: &clients.own,
         anonymous: clients.anonymous.as_ref(),
@@ -36,7 +44,11 @@ async fn replicate(args: &ReplicateArgs) -> Outcome {
     };
     if args.dry_run {
         let plan = press.plan_replication(source).await.map_err(refused)?;
-        output::print_line(&plan.to_string())?;
+        let text = if args.json { Planned::of(&plan).to_json()? } else { plan.to_string() };
+        output::print_line(&text)?;
+        if let (Some(costs), Some(most)) = (&plan.costs, args.max_cost) {
+            costs.check(most, Money::zero(currency)).map_err(refused)?;
+        }
         return Ok(Exit::Done);
     }
     let display = if args.json { Display::for_machines() } else { Display::for_people() };
@@ -52,6 +64,43 @@ async fn replicate(args: &ReplicateArgs) -> Outcome {
     }
     // A release that is out, but not everywhere, is something to look at.
     Ok(if report.warnings.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+/// The only event of a dry run.
+#[derive(Serialize)]
+struct Planned<'a> {
+    event: &'static str,
+    generation: &'a Digest,
+    replaces: Option<&'a Digest>,
+    tags: Vec<String>,
+    objects: usize,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    costs: Option<&'a Costs>,
+    skipped: &'a [String],
+    kept: &'a [String],
+    warnings: &'a [String],
+}
+
+impl<'a> Planned<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        Self {
+            event: "plan",
+            generation: &plan.generation,
+            replaces: plan.replaces.as_ref(),
+            tags: plan.tags.iter().map(ToString::to_string).collect(),
+            objects: plan.objects.len(),
+            bytes: plan.objects.iter().map(|object| object.size).sum(),
+            costs: plan.costs.as_ref(),
+            skipped: &plan.skipped,
+            kept: &plan.kept,
+            warnings: &plan.warnings,
+        }
+    }
+
+    fn to_json(&self) -> Outcome<String> {
+        serde_json::to_string(self).or_failed()
+    }
 }
 
 /// The last event.
@@ -77,6 +126,7 @@ fn work(args: &ReplicateArgs) -> Outcome<Work> {
         let press = Press::open(&DataDirectory::at(&args.data).or_usage()?).or_failed()?;
         let url: Url = args.from.parse().context("--from is wrong").or_usage()?;
         let clients = Clients::new(&url, "", None).or_usage()?;
+        let press = press.reading(&url);
         return Ok(Work { press, clients, repositories: named });
     };
     let settings = config::load(&Source::read(file).or_usage()?, &[], Secrets::Read).or_usage()?;
@@ -108,5 +158,10 @@ fn promoted(directory: &Path, registry: &LiveRegistry) -> Outcome<Vec<Repository
 }
 
 fn refused(error: ImportError) -> Failure {
-    Failure { exit: Exit::Failed, error: error.into() }
+    let exit = match error {
+        // A person decides.
+        ImportError::TooDear { .. } | ImportError::Unpriced { .. } => Exit::Findings,
+        _ => Exit::Failed,
+    };
+    Failure { exit, error: error.into() }
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod copies;
 pub(crate) mod own;
+pub(crate) mod prices;
 pub(crate) mod replicate;
 
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::copies::{Mirror, Origin, Site};
 use self::own::Own;
+use self::prices::ProviderPrices;
 use self::replicate::Replicate;
 use super::scalar::{FilePath, Listen, Name, Network, Period, PlaceName, Size, WebUrl};
 
@@ -46,6 +48,15 @@ pub(crate) struct Raw {
     /// and publishes it. A front does not read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replicate: Option<Replicate>,
+    /// What providers charge, for estimates of what a replication will cost; all in one currency.
+    /// Without it, in USD, what their public lists said in 2025 for standard storage in the United
+    /// States, the first tier that is not free: aws 0.09/GiB to the internet
+    /// (<https://aws.amazon.com/s3/pricing/>), gcp 0.12/GiB
+    /// (<https://cloud.google.com/storage/pricing>), azure 0.087/GB
+    /// (<https://azure.microsoft.com/pricing/details/bandwidth/>); all of them 0.02 to another
+    /// region of their own, nothing within a region, 0.0004 for 1,000 reads and 0.005 for 1,000
+    /// writes. Credits and agreements are not in them.
+    pub(crate) prices: Vec<ProviderPrices>,
     /// Other places that hold the same objects.
     pub(crate) mirrors: Vec<Mirror>,
     /// The host names that are answered for, each with its origin, mirrors and routes.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use landbridge_core::place::Places;
+use landbridge_core::price::{PriceError, RequestPrice, VolumePrice};
 use landbridge_core::{Digest, RepositoryName};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
@@ -105,6 +106,8 @@ scalars! {
     Pattern, "pattern", "pattern";
     Claim, "claim", "claim";
     Verification, "verification", "verification";
+    Volume, "volume-price", "price for bytes";
+    Requests, "request-price", "price for 1,000 requests";
 }
 
 /// Bytes, written with a unit: `512`, `64KiB`, `32MiB`, `2GiB`.
@@ -202,6 +205,42 @@ impl fmt::Display for Period {
         let (unit, length) =
             PERIOD_UNITS.into_iter().find(|(_, length)| fits(*length)).unwrap_or(("s", 1000));
         write!(f, "{}{unit}", millis / length)
+    }
+}
+
+/// A price for bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Volume(pub(crate) VolumePrice);
+
+impl FromStr for Volume {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: PriceError| error.to_string())
+    }
+}
+
+impl fmt::Display for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A price for requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Requests(pub(crate) RequestPrice);
+
+impl FromStr for Requests {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: PriceError| error.to_string())
+    }
+}
+
+impl fmt::Display for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -479,6 +518,8 @@ mod tests {
             ("repository-prefix", "/images/"),
             ("page", "about"),
             ("page", "/v2/"),
+            ("volume-price", "0.12 USD"),
+            ("request-price", "0.005 USD"),
         ]
         .map(|(format, text)| Format::find(format).unwrap().check(text).unwrap_err());
         insta::assert_snapshot!(messages.join("\n"));

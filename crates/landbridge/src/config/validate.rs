@@ -7,6 +7,7 @@
 mod copies;
 mod files;
 mod own;
+mod prices;
 mod ranges;
 mod replicate;
 mod sites;
@@ -21,6 +22,7 @@ use landbridge_core::place::SuspicionLimits;
 use landbridge_front::settings as front;
 
 pub(crate) use self::files::Secrets;
+pub(crate) use self::prices::is_here;
 
 use super::Config;
 use super::document::Node;
@@ -61,9 +63,12 @@ pub(crate) fn validate(
             Some(validator.own(own))
         }
     };
+    let price_book = validator.price_book(raw);
     let front = if own.is_none() || is_about_fronts { Some(validator.front(raw)) } else { None };
     let replicate = match (&raw.replicate, &front) {
-        (Some(raw), Some(Some(front))) => Some(validator.replicate(raw, front)),
+        (Some(replicate), Some(Some(front))) => {
+            Some(validator.replicate(replicate, &price_book, front))
+        }
         (Some(_), None) => {
             validator.report(&Path::dotted("replicate"), "is of no use without `origins`");
             None

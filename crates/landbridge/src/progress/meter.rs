@@ -63,7 +63,10 @@ impl Meter {
                 }
             }
             Progress::Finished { .. } => self.objects.done += 1,
-            Progress::Started { .. } | Progress::Publishing { .. } | Progress::Rebasing { .. } => {}
+            Progress::Started { .. }
+            | Progress::Priced { .. }
+            | Progress::Publishing { .. }
+            | Progress::Rebasing { .. } => {}
         }
     }
 

@@ -80,7 +80,7 @@ fn a_configuration_names_the_key_the_registry_and_where_to() {
                registry: {{ url: \"{}\", delivery: proxy }}\n  \
                store: {{ url: ./authority, catalog: prod, keys: [{keys}/landbridge.pem.pub] }}\n\
              mirrors:\n\
-             - {{ name: east, embedded: {{ store: ./east }} }}\n\
+             - {{ name: east, embedded: {{ store: ./east }}, prices: {{ writes: 1 USD/1000 }} }}\n\
              - {{ name: west, embedded: {{ store: ./west, layout: containers-images }} }}\n\
              sites: [{{ name: all, hosts: [\"*\"], origin: prod }}]\n\
              {replicate}",
@@ -109,8 +109,27 @@ fn a_configuration_names_the_key_the_registry_and_where_to() {
         "replicate: {{ signers: [{{ key_file: {}/landbridge.pem }}], repositories: [app] }}",
         keys.display()
     ));
-    let mut command = landbridge();
-    let report = run(command.args(["replicate", "--config"]).arg(&file), LIMIT).unwrap().text();
+    let replicate = |arguments: &[&str]| {
+        let mut command = landbridge();
+        command.args(["replicate", "--config"]).arg(&file).args(arguments);
+        command
+    };
+    let planned = run(&mut replicate(&["--dry-run", "--json"]), LIMIT).unwrap().text();
+    let planned: serde_json::Value = serde_json::from_str(&planned).unwrap();
+    let costs = &planned["costs"];
+    assert_eq!((&planned["event"], &costs["edges"][0]["flow"]), (&"plan".into(), &"read".into()));
+    let total = costs["total"].as_str().unwrap();
+    let refused = |arguments: &[&str]| {
+        let Failed { code, stderr, .. } = run_to_end(&mut replicate(arguments)).unwrap();
+        assert!(code == Some(1) && stderr.contains("here -> east: write"), "{stderr}");
+        assert!(stderr.contains(&format!("the plan costs {total}, more than the 0.001 USD")));
+        assert!(!dir.path().join("east/blobs").exists());
+    };
+    refused(&["--max-cost", "0.001 USD"]);
+    refused(&["--max-cost", "0.001 USD", "--dry-run"]);
+    let euros = run_to_end(&mut replicate(&["--max-cost", "1 EUR"])).unwrap();
+    assert_eq!(euros.code, Some(2), "{}", euros.stderr);
+    let report = run(&mut replicate(&["--max-cost", total]), LIMIT).unwrap().text();
     assert!(report.contains("published as 1"), "{report}");
     let layer = &content.amd.layers[0].digest;
     let hex = layer.strip_prefix("sha256:").unwrap();

@@ -6,7 +6,7 @@
 //! only ever overwritten by right ones. A holding is put right after the copy was found good from
 //! outside, as clients reach it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 use landbridge_core::Digest;
@@ -151,7 +151,8 @@ async fn copy(
 ) -> Result<Vec<Result<Confirmed, landbridge_store::StoreError>>, ImportError> {
     let Object { digest, size, media_type } = object;
     let supply = Supply::Copy(source);
-    let reading = supply.read(digest, landbridge_core::topology::CopySet::EMPTY).await?;
+    let reading = supply.read(digest, landbridge_core::topology::CopySet::EMPTY).await;
+    let reading = reading.map_err(|unread| unread.error)?;
     let object = landbridge_store::Object { digest, size: *size, media_type };
     let stall = crate::patience::Pace::USUAL.stall;
     copy_object(reading, object, buckets, stall, listener).await
@@ -221,6 +222,8 @@ fn whole(world: &World) -> Plan {
         skipped: Vec::new(),
         kept: Vec::new(),
         warnings: Vec::new(),
+        known: BTreeSet::new(),
+        costs: None,
     }
 }
 

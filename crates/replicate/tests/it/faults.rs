@@ -212,7 +212,7 @@ async fn a_corrupt_blob_of_the_source_is_named_and_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn an_authority_that_rots_is_not_copied_from() {
+async fn an_authority_that_rots_is_healed_from_a_mirror_that_did_not() {
     let (mut world, registry) = (World::new(), Registry::start());
     let image = image(630, "amd64");
     registry.push_image("a", "v1", &image);
@@ -230,11 +230,29 @@ async fn an_authority_that_rots_is_not_copied_from() {
         provider: None,
         bucket: late.clone(),
     });
+    // Its bytes are not asked for again.
+    registry.delete("a", &format!("blobs/{}", layer.digest));
+    let report = world.replicate(&registry).await.unwrap();
+    assert_eq!(report.objects_read, 0, "{report}");
+    let [warning] = report.warnings.as_slice() else { panic!("{report}") };
+    assert!(warning.contains(world.authority().name()), "{report}");
+    assert!(warning.contains(&layer.digest), "{report}");
+    world.assert_everywhere(&layer.digest, &layer.bytes).await;
+    assert_eq!(late.get(&layer.digest.parse().unwrap(), 1 << 30).await.unwrap(), layer.bytes);
+
+    // Nobody has it: nobody gets it.
+    let gone = Url::from_directory_path(world.dir.path().join("later")).unwrap();
+    let bucket = Bucket::open(&gone, BucketLayout::Blobs).unwrap();
+    let later = Mirror { name: "later".to_owned(), provider: None, bucket: bucket.clone() };
+    world.publication.mirrors.push(later);
+    for copy in [world.authority(), world.mirror(), &late] {
+        copy.delete_object(&layer.digest.parse().unwrap()).await.unwrap();
+    }
     let error = world.replicate(&registry).await.unwrap_err();
-    assert!(error.to_string().contains(world.authority().name()), "{error}");
-    assert!(error.to_string().contains(&layer.digest), "{error}");
-    assert_eq!(late.size_of(&layer.digest.parse().unwrap()).await.unwrap(), None);
-    assert_eq!(late.get_holding().await.unwrap(), None);
+    let hex = layer.digest.strip_prefix("sha256:").unwrap();
+    assert!(error.to_string().contains(hex), "{error}");
+    assert_eq!(bucket.size_of(&layer.digest.parse().unwrap()).await.unwrap(), None);
+    assert_eq!(bucket.get_holding().await.unwrap(), None);
 }
 
 #[tokio::test]

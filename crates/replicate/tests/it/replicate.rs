@@ -1,11 +1,15 @@
 //! Replication from a real registry, the project's own origin.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use landbridge_core::media_type::{OCI_INDEX, OCI_MANIFEST};
+use landbridge_core::money::Currency;
+use landbridge_core::price::Rates;
 use landbridge_registry::client::{ClientSettings, RegistryClient};
 use landbridge_replicate::{
-    ImportError, Plan, RegistrySource, Replication, Report, prepare_replication, replicate,
+    Flow, ImportError, Plan, Priced, Progress, RegistrySource, Replication, Report, Tariff,
+    prepare_replication, replicate,
 };
 use landbridge_store::publish::Mirror;
 use landbridge_store::{Bucket, BucketLayout};
@@ -61,7 +65,7 @@ impl Registry {
         self.push_manifest(repository, &artifact.manifest.digest, &artifact.manifest);
     }
 
-    fn delete(&self, repository: &str, what: &str) {
+    pub(crate) fn delete(&self, repository: &str, what: &str) {
         let target = format!("/v2/{repository}/{what}");
         assert_eq!(self.send("DELETE", &target, "text/plain", b""), 202);
     }
@@ -230,6 +234,45 @@ async fn a_mirror_that_was_not_there_is_caught_up_from_the_authority() {
     assert_eq!((holding.generations, holding.lacks.len()), (vec![first.generation], 0));
     let again = world.replicate(&registry).await.unwrap();
     assert_eq!(again.objects, 0, "{again}");
+}
+
+#[tokio::test]
+async fn a_plan_that_is_too_dear_is_refused_and_nothing_is_written() {
+    let (mut world, registry, release) = (World::new(), Registry::start(), Release::new(35));
+    release.push(&registry, "a");
+    let free = Priced { rates: Rates::free(Currency::USD), ..Priced::default() };
+    let dear = Rates { internet: Some("1000 USD/GB".parse().unwrap()), ..free.rates.clone() };
+    let dear = Priced { rates: dear, ..Priced::default() };
+    let most = "0.001 USD".parse().ok();
+    let copies = vec![free.clone(), free.clone()];
+    let (currency, here) = (Currency::USD, free);
+    world.tariff = Some(Tariff { currency, here, source: dear, copies, most });
+    let error = world.replicate(&registry).await.unwrap_err();
+    let ImportError::TooDear { total, most, dearest } = &error else { panic!("{error}") };
+    assert!(dearest.starts_with("the registry -> here: read"), "{dearest}");
+    assert!(total > most, "{error}");
+    assert!(world.pointer().await.is_none());
+    for blob in release.images.iter().flat_map(Image::blobs) {
+        world.assert_nowhere(&blob.digest).await;
+    }
+
+    world.tariff.as_mut().unwrap().most = Some(*total);
+    let planned = Mutex::new(None);
+    let listener = |progress| {
+        if let Progress::Priced { costs } = progress {
+            planned.lock().unwrap().replace(costs);
+        }
+    };
+    let client = registry.client();
+    let report = replicate(&world.replication(&client), &listener).await.unwrap();
+    let costs = planned.into_inner().unwrap().unwrap();
+    let bytes = |flow| {
+        let edges = costs.edges.iter().filter(|edge| edge.flow == flow);
+        edges.map(|edge| edge.bytes).sum::<u64>()
+    };
+    // Manifests are read while the plan is made.
+    assert!((1..report.bytes_read).contains(&bytes(Flow::Read)), "{costs}");
+    assert_eq!(bytes(Flow::Write), report.bytes_written, "{costs}");
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use landbridge_core::pointer::{Keys, Pointer, Verified};
 use landbridge_core::reference::ImageName;
 use landbridge_registry::{Source, SourceLimits};
 use landbridge_replicate::{
-    Import, ImportError, Pace, Plan, Progress, Publishing, Report, Stop, import, prepare_import,
+    Import, ImportError, Pace, Plan, Progress, Publishing, Report, Stop, Tariff, import,
+    prepare_import,
 };
 use landbridge_sign::{LocalKey, Signer};
 use landbridge_store::publish::{Mirror, Publication};
@@ -27,6 +28,8 @@ pub(crate) struct World {
     signers: Vec<Signer>,
     /// Asks every run of this world to end.
     pub(crate) stop: Stop,
+    /// What runs of this world cost.
+    pub(crate) tariff: Option<Tariff>,
 }
 
 impl World {
@@ -48,7 +51,15 @@ impl World {
         };
         let pace = Pace { parallel: 2, ..Pace::USUAL };
         let signers = vec![Signer::Ed25519(Box::new(key))];
-        Self { dir, publication, pace, verify: Verify::default(), signers, stop: Stop::new() }
+        Self {
+            dir,
+            publication,
+            pace,
+            verify: Verify::default(),
+            signers,
+            stop: Stop::new(),
+            tariff: None,
+        }
     }
 
     /// An empty layout with this name.
@@ -92,7 +103,19 @@ impl World {
         let (publication, stop) = (&self.publication, &self.stop);
         let signers = &self.signers;
         let (pace, verify, despite_gaps, renew) = (self.pace, self.verify, None, false);
-        Publishing { publication, signers, now, expires, verify, pace, despite_gaps, renew, stop }
+        let tariff = self.tariff.as_ref();
+        Publishing {
+            publication,
+            signers,
+            now,
+            expires,
+            verify,
+            pace,
+            despite_gaps,
+            renew,
+            stop,
+            tariff,
+        }
     }
 
     /// What `--dry-run` shows.

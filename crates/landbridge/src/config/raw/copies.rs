@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::raw::prices::Prices;
 use crate::config::scalar::{
     FilePath, Generation, Host, Name, Page, Period, PlaceName, Prefix, StoreUrl, WebUrl,
 };
@@ -33,6 +34,10 @@ pub(crate) struct Origin {
     /// A bucket with generations and signed pointers: the authority for names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) store: Option<Authority>,
+    /// What its registry and its bucket charge, where that is not what the provider charges
+    /// everyone. A directory, and a registry on this machine, charge nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prices: Option<Prices>,
 }
 
 /// An OCI registry.
@@ -169,6 +174,10 @@ pub(crate) struct Mirror {
     /// A bucket that the front serves itself below `/-/mirror/NAME/`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) embedded: Option<Embedded>,
+    /// What it charges, where that is not what the provider charges everyone. A directory charges
+    /// nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prices: Option<Prices>,
 }
 
 /// A bucket with a public address.

@@ -4,7 +4,7 @@ use landbridge_store::Verify;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::scalar::{FilePath, Name, Period, RepositoryPath, Verification};
+use crate::config::scalar::{FilePath, Name, Period, PlaceName, RepositoryPath, Verification};
 
 /// How `landbridge replicate` brings what a registry holds into the authority and all mirrors, and
 /// publishes it. A front does not read it.
@@ -37,6 +37,14 @@ pub(crate) struct Replicate {
     /// as `5%` by reading that many and the size of the others. What is wrong is copied again.
     #[serde(default = "Replicate::verify")]
     pub(crate) verify: Verification,
+    /// In whose cloud `landbridge replicate` runs, so that it is known what costs nothing there.
+    /// Without it, it runs elsewhere, where sending is free and to where all others send over the
+    /// internet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<PlaceName>,
+    /// In which of the provider's regions it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) region: Option<PlaceName>,
     /// After this the release begins to alarm, unless another one has taken its place.
     #[serde(default = "Replicate::expiry")]
     pub(crate) expires: Period,

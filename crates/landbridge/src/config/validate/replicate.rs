@@ -3,21 +3,25 @@
 use std::time::Duration;
 
 use landbridge_core::RepositoryName;
+use landbridge_core::price::Spot;
 use landbridge_front::settings::{self as front, Face, Follow, OriginKind};
-use landbridge_replicate::Pace;
+use landbridge_replicate::{Pace, Tariff};
 use landbridge_sign::KeyCommand;
 use landbridge_store::Require;
 use url::Url;
 
 use super::Validator;
+use super::prices::PriceBook;
 use crate::config::path::Path;
 use crate::config::raw::replicate::{Replicate, Signer};
+use crate::config::scalar::PlaceName;
 use crate::replication::{KeySource, ReplicationSettings, Target};
 
 impl Validator<'_> {
     pub(super) fn replicate(
         &mut self,
         raw: &Replicate,
+        prices: &PriceBook,
         front: &front::Settings,
     ) -> Option<ReplicationSettings> {
         let at = Path::dotted("replicate");
@@ -49,6 +53,24 @@ impl Validator<'_> {
             );
             self.report(&at.field("signers"), message);
         }
+        let spot = front.copies.get(origin.copy).map(spot_of).unwrap_or_default();
+        if let (None, Some(region)) = (&raw.provider, &raw.region) {
+            let message = format!("whose region is `{region}`? Name the `provider` too");
+            self.report(&at.field("region"), message);
+        }
+        let text = |name: &Option<PlaceName>| name.as_ref().map(ToString::to_string);
+        let here = Spot { provider: text(&raw.provider), region: text(&raw.region) };
+        let mirrors = mirrors(front);
+        let copies = mirrors
+            .iter()
+            .map(|(copy, target)| prices.of_copy(&target.name, spot_of(copy), &target.url));
+        let tariff = Tariff {
+            currency: prices.currency,
+            here: prices.of_here(here),
+            source: prices.of_copy(&origin.name, spot.clone(), &registry.url),
+            copies: [prices.of_copy(&origin.name, spot, url)].into_iter().chain(copies).collect(),
+            most: None,
+        };
         let expires = self.at_least(raw.expires, Duration::from_hours(1), &at.field("expires"));
         Some(ReplicationSettings {
             registry: registry.clone(),
@@ -69,8 +91,9 @@ impl Validator<'_> {
                 layout: *layout,
                 public: front.copies.get(origin.copy).and_then(|copy| public(&copy.face)),
             },
-            mirrors: mirrors(front),
+            mirrors: mirrors.into_iter().map(|(_, target)| target).collect(),
             follows: follows(front, origin).collect(),
+            tariff,
             expires,
             verify: raw.verify.0,
             pace: Pace {
@@ -182,11 +205,15 @@ impl Validator<'_> {
     }
 }
 
+fn spot_of(copy: &front::CopySettings) -> Spot {
+    Spot { provider: copy.provider.clone(), region: copy.region.clone() }
+}
+
 /// The copies that can be written to and are nobody's authority.
-fn mirrors(front: &front::Settings) -> Vec<Target> {
+fn mirrors(front: &front::Settings) -> Vec<(&front::CopySettings, Target)> {
     let is_origin = |copy: usize| front.origins.iter().any(|origin| origin.copy == copy);
     let copies = front.copies.iter().enumerate().filter(|(copy, _)| !is_origin(*copy));
-    copies.filter_map(|(_, copy)| mirror(copy)).collect()
+    copies.filter_map(|(_, copy)| Some((copy, mirror(copy)?))).collect()
 }
 
 fn mirror(copy: &front::CopySettings) -> Option<Target> {
