@@ -72,7 +72,8 @@ async fn look_at_destination<'a>(
     let current = gather_current(publication, &base, names).await?.without(&withdrawn);
     let holdings = gather_holdings(copies, publication, &base).await?;
     let states = gather_copies(copies, content, &current, holdings, Trust::Nothing).await?;
-    let plan = plan_import(content, targets, &current, &states);
+    let mut plan = plan_import(content, targets, &current, &states);
+    plan.read_back(copies, request.publishing.verify);
     let supply = Supply::Source(request.source);
     Looked { plan, base, supply, is_behind: true }.priced(request.publishing.tariff)
 }

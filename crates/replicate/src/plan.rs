@@ -10,7 +10,9 @@ use landbridge_core::Digest;
 use landbridge_core::generation::{Document as _, Repository, Root, TagEntry};
 use landbridge_core::reference::{RepositoryName, Tag};
 use landbridge_core::topology::{CopyId, CopySet};
+use landbridge_store::{Bucket, Verify};
 
+use crate::copies::Copies;
 use crate::costs::Costs;
 use crate::destination::listed;
 use crate::gather::Content;
@@ -118,6 +120,18 @@ impl Plan {
             text.push_str(", …");
         }
         text
+    }
+
+    /// Says which objects are read where they lie, to be verified like this.
+    pub(crate) fn read_back(&mut self, copies: &Copies<'_>, verify: Verify) {
+        for object in &mut self.objects {
+            let digest = &object.digest;
+            let is_read = |bucket: &Bucket| bucket.is_read_to_verify(digest, verify);
+            let read = copies
+                .all()
+                .filter(|(id, _, bucket)| object.unconfirmed.contains(*id) && is_read(bucket));
+            object.read_back = read.fold(CopySet::EMPTY, |read, (id, ..)| read.with(id));
+        }
     }
 
     /// True if a new pointer is needed.

@@ -59,7 +59,7 @@ async fn look<'a>(
     copies: &Copies<'_>,
     listener: Listener<'_>,
 ) -> Result<Looked<'a>, ImportError> {
-    let Publishing { publication, stop, tariff, .. } = request.publishing;
+    let Publishing { publication, verify, stop, tariff, .. } = request.publishing;
     let base = gather_base(publication).await?;
     let mut found = gather_registry(&request.source, publication, &base, listener, stop).await?;
     let withdrawn = withdrawn(publication).await?;
@@ -81,6 +81,7 @@ async fn look<'a>(
     let content = &found.content;
     let states = gather_copies(copies, content, &current, holdings, Trust::Holdings).await?;
     let mut plan = plan_replication(content, &found.targets, &found.unnamed, &current, &states);
+    plan.read_back(copies, verify);
     let stays = |what| format!("{what} is published and not in the registry");
     plan.kept.extend(found.gone.drain(..).map(stays));
     let is_missing = |name| format!("`{name}`: the registry has no such repository");

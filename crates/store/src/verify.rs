@@ -74,6 +74,15 @@ impl Bucket {
         }
     }
 
+    /// Whether [`Bucket::verify`] reads all of the object, as far as that is known before.
+    pub fn is_read_to_verify(&self, digest: &Digest, verify: Verify) -> bool {
+        match verify.of(digest) {
+            Verify::Full => true,
+            Verify::Checksum => !self.tells_checksum_of(digest),
+            Verify::Presence | Verify::Sample(_) => false,
+        }
+    }
+
     /// Which of `digests` the bucket has, with the sizes that the store tells.
     pub async fn sizes_of(
         &self,

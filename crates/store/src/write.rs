@@ -164,6 +164,11 @@ impl Bucket {
         self.confirm(digest, size).await
     }
 
+    /// Whether the store can tell the object's SHA-256 of all of it.
+    pub(crate) fn tells_checksum_of(&self, digest: &Digest) -> bool {
+        self.signed().is_some() && Signed::knows(digest)
+    }
+
     /// Makes sure that the bucket has something of this size where the object belongs.
     pub(crate) async fn confirm_size(
         &self,

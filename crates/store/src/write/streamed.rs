@@ -65,9 +65,14 @@ impl Signed {
         Self { store, http, gate }
     }
 
+    /// Whether S3 has a checksum that is this digest.
+    pub(super) fn knows(digest: &Digest) -> bool {
+        checksum(digest).is_some()
+    }
+
     /// Whether such an object is written here.
     pub(super) fn takes(digest: &Digest, size: u64) -> bool {
-        checksum(digest).is_some() && (LEAST_BYTES..=MOST_BYTES).contains(&size)
+        Self::knows(digest) && (LEAST_BYTES..=MOST_BYTES).contains(&size)
     }
 
     /// Writes an object and gives the tag that it got.
