@@ -151,16 +151,26 @@ fn an_origin_that_cannot_be_reached_is_said_to_be_so_and_asked_again() {
 }
 
 #[test]
-fn an_authority_that_is_not_there_yet_is_waited_for() {
+fn stores_that_are_not_there_yet_are_waited_for() {
     let content = Content::pack().unwrap();
     let data = content.data().unwrap();
     let origin = data.path().join("origin");
     // One that takes pushes would make the directory.
     let own = format!("store: {}\n", origin.display());
     let shown = data.shown().unwrap().replace(&own, "store: pushes\n");
-    let away = data.path().join("away");
-    fs::rename(&origin, &away).unwrap();
     let (_dir, file) = written(&shown);
+    let places = [origin, data.path().join("mirrors")];
+    let away = |place: &Path| place.with_extension("away");
+    // Mirrors have all that a front needs.
+    fs::rename(&places[0], away(&places[0])).unwrap();
+    let front = Front::configured(&file).unwrap();
+    let answer = front.get("/v2/app/manifests/v1").unwrap();
+    assert_eq!(answer.status, 200, "{answer}");
+    drop(front);
+
+    // Neither has the next one what the first one kept.
+    fs::remove_dir_all(data.path().join("cache")).unwrap();
+    fs::rename(&places[1], away(&places[1])).unwrap();
     let front = Front::configured(&file).unwrap();
     let answer = front.get("/v2/app/manifests/v1").unwrap();
     assert_eq!(
@@ -170,7 +180,11 @@ fn an_authority_that_is_not_there_yet_is_waited_for() {
     );
     let ready = landbridge_testkit::http::get(&front.admin, "/readyz").unwrap();
     assert_eq!(ready.status, 503, "{ready}");
-    fs::rename(&away, &origin).unwrap();
+    for place in &places {
+        // Opening a directory makes it.
+        fs::remove_dir_all(place).ok();
+        fs::rename(away(place), place).unwrap();
+    }
     until(|| front.get("/v2/app/manifests/v1"), |answer| answer.status == 200).unwrap();
     assert_eq!(landbridge_testkit::http::get(&front.admin, "/readyz").unwrap().status, 200);
 }
