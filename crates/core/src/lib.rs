@@ -5,6 +5,7 @@
 //! words and know nothing of one another.
 
 pub mod breaker;
+pub mod caps;
 pub mod catalog;
 pub mod cause;
 pub mod client_address;

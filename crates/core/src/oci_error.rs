@@ -126,17 +126,26 @@ pub struct OciError {
     pub code: Code,
     /// One sentence for a person; never holds what only the operator may know.
     pub message: Cow<'static, str>,
+    /// When to come back, in seconds, if that is known (RFC 9110, section 10.2.3).
+    pub retry_after: Option<u64>,
 }
 
 impl OciError {
     /// An error with a fixed text.
     pub const fn new(code: Code, message: &'static str) -> Self {
-        Self { code, message: Cow::Borrowed(message) }
+        Self { code, message: Cow::Borrowed(message), retry_after: None }
     }
 
     /// An error whose text repeats a part of the request.
     pub fn with(code: Code, message: String) -> Self {
-        Self { code, message: Cow::Owned(message) }
+        Self { code, message: Cow::Owned(message), retry_after: None }
+    }
+
+    /// The error with the seconds after which the client should come back.
+    #[must_use]
+    pub const fn after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// The body: `{"errors":[{"code":…,"message":…}]}`.

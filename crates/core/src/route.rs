@@ -8,8 +8,14 @@
 //!
 //! [`Candidates`] is lazy: a redirect takes the first and pays for no more; `explain` walks them
 //! all. It is one implementation.
+//!
+//! Where failing over has a price, a plan has *own* tiers, which serve a place in normal times, and
+//! behind them overflow edges: the copies that were approved for when those fail, each with a cap.
+//! [`RoutingTable::decide`] never goes further than that.
 
+use crate::caps::Room;
 use crate::place::PlaceId;
+use crate::price::VolumePrice;
 use crate::topology::{CopyId, CopySet, MAX_COPIES};
 
 /// Why a copy is a candidate.
@@ -23,6 +29,8 @@ pub enum Reason {
     Default,
     /// It is the origin, which serves what no mirror does.
     Origin,
+    /// It was approved for when the copies before it fail.
+    Overflow,
 }
 
 impl Reason {
@@ -33,6 +41,7 @@ impl Reason {
             Self::Neighbour => "neighbour",
             Self::Default => "default",
             Self::Origin => "origin",
+            Self::Overflow => "overflow",
         }
     }
 }
@@ -44,6 +53,47 @@ pub struct Tier {
     pub copies: CopySet,
     /// Why they are candidates.
     pub reason: Reason,
+}
+
+/// One way over: clients of one rule may be sent to one copy when their own fail. A number for all
+/// edges of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EdgeId(pub u16);
+
+/// An edge as the clients of one place see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Which one it is: what is spent over it is counted for all places together.
+    pub id: EdgeId,
+    /// Where it leads.
+    pub copy: CopyId,
+    /// What bytes cost from there to this place; `None` if nobody knows.
+    pub price: Option<VolumePrice>,
+    /// What becomes of clients that are beyond its cap.
+    pub over: Over,
+}
+
+/// What becomes of clients for whom a cap leaves no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// They take the next edge; after the last one they are refused.
+    Next,
+    /// As the cap comes near, a growing share of them is asked to come back later.
+    Slow,
+    /// They are refused, though a later edge might have room.
+    Refuse,
+}
+
+/// Who serves the clients of one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Those that serve them in normal times, best first.
+    pub own: Vec<Tier>,
+    /// Those that serve what none of the former holds; and, without `overflow`, everything.
+    pub rest: Vec<Tier>,
+    /// In order, those that were approved for when the own ones fail; `None` if nobody said
+    /// anything about that.
+    pub overflow: Option<Vec<Edge>>,
 }
 
 /// What clients stick by: a hash of their network and the repository, so that one pull stays with
@@ -61,6 +111,17 @@ impl StickyKey {
         }
         Self(mix(hash))
     }
+
+    /// The key as a number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// True for `share` of 65,536 of all keys. A share that grows keeps those that it had; other
+    /// `salt`s choose others.
+    pub const fn is_among(self, share: u16, salt: u64) -> bool {
+        (mix(self.0 ^ mix(salt)) >> 48) < share as u64
+    }
 }
 
 /// The tiers of every place. Immutable; made once for each configuration.
@@ -68,22 +129,40 @@ impl StickyKey {
 pub struct RoutingTable {
     /// Which plan each place has, by the place's number; places beyond the end have the last.
     plan_of: Vec<u16>,
-    plans: Vec<Box<[Tier]>>,
+    plans: Vec<Compiled>,
     weights: [u16; MAX_COPIES],
+}
+
+/// A plan as it is read: one list of tiers, the own ones first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Compiled {
+    tiers: Box<[Tier]>,
+    /// The copies of the own tiers.
+    own_copies: CopySet,
+    overflow: Option<Box<[Edge]>>,
+}
+
+impl Compiled {
+    fn new(plan: Plan) -> Self {
+        let own_copies =
+            plan.own.iter().fold(CopySet::EMPTY, |copies, tier| copies.or(tier.copies));
+        let tiers = plan.own.into_iter().chain(plan.rest).collect();
+        Self { tiers, own_copies, overflow: plan.overflow.map(Vec::into_boxed_slice) }
+    }
 }
 
 impl RoutingTable {
     /// A table in which places without a plan of their own (the unknown one among them) have
     /// `fallback`. Weights are by copy; one of zero takes a copy out of every tier that has more.
-    pub fn new(fallback: Vec<Tier>, weights: [u16; MAX_COPIES]) -> Self {
-        Self { plan_of: Vec::new(), plans: vec![fallback.into_boxed_slice()], weights }
+    pub fn new(fallback: Plan, weights: [u16; MAX_COPIES]) -> Self {
+        Self { plan_of: Vec::new(), plans: vec![Compiled::new(fallback)], weights }
     }
 
-    /// Gives `place` its own tiers, best first. At most 65,535 different plans.
-    pub fn set(&mut self, place: PlaceId, tiers: Vec<Tier>) {
-        let tiers = tiers.into_boxed_slice();
-        let at = self.plans.iter().position(|plan| *plan == tiers).unwrap_or_else(|| {
-            self.plans.push(tiers);
+    /// Gives `place` a plan of its own. At most 65,535 different plans.
+    pub fn set(&mut self, place: PlaceId, plan: Plan) {
+        let plan = Compiled::new(plan);
+        let at = self.plans.iter().position(|other| *other == plan).unwrap_or_else(|| {
+            self.plans.push(plan);
             self.plans.len() - 1
         });
         let place = place.index();
@@ -94,10 +173,76 @@ impl RoutingTable {
         self.plan_of[place] = u16::try_from(at).unwrap_or(0);
     }
 
+    fn plan(&self, place: PlaceId) -> &Compiled {
+        let plan = self.plan_of.get(place.index()).copied().unwrap_or(0);
+        // The first one is the fallback, which every table has.
+        self.plans.get(usize::from(plan)).unwrap_or(&self.plans[0])
+    }
+
     /// The tiers of `place`, best first.
     pub fn tiers(&self, place: PlaceId) -> &[Tier] {
-        let plan = self.plan_of.get(place.index()).copied().unwrap_or(0);
-        self.plans.get(usize::from(plan)).map(|plan| &**plan).unwrap_or_default()
+        &self.plan(place).tiers
+    }
+
+    /// The edges that were approved for `place`, in order; `None` if nobody said anything.
+    pub fn overflow(&self, place: PlaceId) -> Option<&[Edge]> {
+        self.plan(place).overflow.as_deref()
+    }
+
+    /// The copies that serve `place` in normal times.
+    pub fn own_copies(&self, place: PlaceId) -> CopySet {
+        self.plan(place).own_copies
+    }
+
+    /// Where a client may be sent when failing over has a price: to its own copies while one of
+    /// those that hold the object works, then over the approved edges as far as `room` lets it.
+    ///
+    /// What none of the own copies holds is nobody's failure: it comes from whoever has it, as
+    /// with [`RoutingTable::candidates`], which also serves places for which no overflow is
+    /// configured. If no edge is of use and none of them was closed by its cap, the client is sent
+    /// to its own copy though that is failing: it costs what it always cost, and may work from
+    /// where the client is. Does not allocate.
+    pub fn decide(
+        &self,
+        place: PlaceId,
+        key: StickyKey,
+        holders: CopySet,
+        usable: CopySet,
+        mut room: impl FnMut(&Edge) -> Room,
+    ) -> Decision {
+        let plan = self.plan(place);
+        let mut candidates = self.candidates(place, key, holders, usable);
+        let Some(first) = candidates.next() else { return Decision::Nobody };
+        let is_own = plan.own_copies.contains(first.copy);
+        let own_holders = holders.and(plan.own_copies);
+        let Some(overflow) = plan.overflow.as_deref() else { return Decision::To(first, None) };
+        if (is_own && !first.is_failing) || own_holders.is_empty() {
+            return Decision::To(first, None);
+        }
+        let mut closed = None;
+        for edge in overflow {
+            if !holders.and(usable).contains(edge.copy) {
+                continue;
+            }
+            let to = Candidate { copy: edge.copy, reason: Reason::Overflow, is_failing: false };
+            let room = room(edge);
+            let is_slowed = match room {
+                Room::Free => false,
+                Room::Slowing(share) => key.is_among(share, edge.id.0.into()),
+                Room::Spent => true,
+            };
+            match (room, edge.over) {
+                (_, Over::Slow) if is_slowed => return Decision::Slow(edge.id),
+                (Room::Free | Room::Slowing(_), _) => return Decision::To(to, Some(edge.id)),
+                (Room::Spent, Over::Next) => closed = closed.or(Some(edge.id)),
+                (Room::Spent, Over::Slow | Over::Refuse) => return Decision::Refuse(edge.id),
+            }
+        }
+        if let Some(edge) = closed {
+            return Decision::Refuse(edge);
+        }
+        let own = self.candidates(place, key, own_holders, CopySet::EMPTY).next();
+        own.map_or(Decision::Nobody, |own| Decision::To(own, None))
     }
 
     /// The candidates for a client at `place`, best first: of the copies that hold the object
@@ -111,7 +256,7 @@ impl RoutingTable {
     ) -> Candidates<'_> {
         Candidates {
             table: self,
-            tiers: self.tiers(place),
+            tiers: &self.plan(place).tiers,
             key,
             now: holders.and(working),
             later: holders.minus(working),
@@ -144,6 +289,19 @@ impl RoutingTable {
         }
         Some(best.1)
     }
+}
+
+/// What becomes of a client where failing over has a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is sent there: over an edge, or as always.
+    To(Candidate, Option<EdgeId>),
+    /// It is to come back later: this edge's cap is near, or spent.
+    Slow(EdgeId),
+    /// It is refused: this edge's cap is spent.
+    Refuse(EdgeId),
+    /// No copy that may serve it is known to hold the object.
+    Nobody,
 }
 
 /// A copy that may serve the client.
@@ -206,7 +364,7 @@ mod tests {
     fn table(tiers: &[(u32, Reason)], weights: [u16; MAX_COPIES]) -> RoutingTable {
         let tiers =
             tiers.iter().map(|&(bits, reason)| Tier { copies: CopySet::from_bits(bits), reason });
-        RoutingTable::new(tiers.collect(), weights)
+        RoutingTable::new(Plan { own: tiers.collect(), ..Plan::default() }, weights)
     }
 
     /// The specification, written as plainly as possible: what may follow what.
@@ -252,7 +410,91 @@ mod tests {
         assert!((7_200..7_800).contains(&second), "{second} of 10000, three quarters expected");
     }
 
+    /// A table for one place: its own copy, others for what that lacks, and approved edges.
+    fn priced(own: u32, rest: u32, edges: &[(usize, Over)]) -> RoutingTable {
+        let tier = |bits, reason| Tier { copies: CopySet::from_bits(bits), reason };
+        let edge = |(at, &(copy, over)): (usize, &(usize, Over))| Edge {
+            id: EdgeId(u16::try_from(at).unwrap()),
+            copy: CopyId::new(copy).unwrap(),
+            price: None,
+            over,
+        };
+        let plan = Plan {
+            own: vec![tier(own, Reason::SameRegion)],
+            rest: vec![tier(rest, Reason::Default)],
+            overflow: Some(edges.iter().enumerate().map(edge).collect()),
+        };
+        RoutingTable::new(plan, [1; MAX_COPIES])
+    }
+
+    #[test]
+    fn beyond_the_own_copies_only_approved_edges_are_taken_and_only_as_far_as_their_caps_go() {
+        let table = priced(0b0001, 0b1111, &[(1, Over::Next), (2, Over::Slow)]);
+        let key = StickyKey::new(7 << 8, "a");
+        let decide = |holders, usable, rooms: [Room; 2]| {
+            let (holders, usable) = (CopySet::from_bits(holders), CopySet::from_bits(usable));
+            let room = |edge: &Edge| rooms[usize::from(edge.id.0)];
+            match table.decide(PlaceId::UNKNOWN, key, holders, usable, room) {
+                Decision::To(to, edge) => {
+                    let edge = edge.map_or(String::new(), |edge| format!(" by {}", edge.0));
+                    let failing = if to.is_failing { " failing" } else { "" };
+                    format!("{} {}{failing}{edge}", to.copy.index(), to.reason.name())
+                }
+                Decision::Slow(edge) => format!("slow {}", edge.0),
+                Decision::Refuse(edge) => format!("refuse {}", edge.0),
+                Decision::Nobody => "nobody".to_owned(),
+            }
+        };
+        let (free, spent, all) = (Room::Free, Room::Spent, Room::Slowing(u16::MAX));
+        let table = [
+            ((0b1111, 0b1111, [free, free]), "0 same-region"),
+            ((0b0010, 0b1110, [spent, spent]), "1 default"),
+            ((0b1111, 0b1110, [free, free]), "1 overflow by 0"),
+            ((0b1111, 0b1110, [all, free]), "1 overflow by 0"),
+            ((0b1111, 0b1110, [spent, free]), "2 overflow by 1"),
+            ((0b1111, 0b1100, [free, all]), "slow 1"),
+            ((0b1111, 0b1110, [spent, spent]), "slow 1"),
+            ((0b1111, 0b1010, [spent, spent]), "refuse 0"),
+            ((0b1011, 0b1110, [free, free]), "1 overflow by 0"),
+            ((0b1001, 0b1110, [free, free]), "0 same-region failing"),
+            ((0b1111, 0b1000, [free, free]), "0 same-region failing"),
+            ((0b1111, 0b0000, [free, free]), "0 same-region failing"),
+            ((0b0000, 0b1111, [free, free]), "nobody"),
+        ];
+        for ((holders, usable, rooms), expected) in table {
+            assert_eq!(
+                decide(holders, usable, rooms),
+                expected,
+                "{holders:b} {usable:b} {rooms:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_share_that_grows_keeps_whom_it_had() {
+        let keys: Vec<_> = (0..10_000_u64).map(|n| StickyKey::new(n << 8, "a/b")).collect();
+        let among = |share| keys.iter().filter(|key| key.is_among(share, 3)).count();
+        assert!((2_300..2_700).contains(&among(16_384)), "{}", among(16_384));
+        assert_eq!(among(0), 0);
+        for key in &keys {
+            let shares: Vec<_> = (0..=64_u16).map(|at| key.is_among(at * 1_000, 3)).collect();
+            assert!(shares.is_sorted(), "once in, always in");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn without_approved_edges_a_decision_is_the_first_candidate(
+            first: u32, second: u32, holders: u32, usable: u32, network: u64,
+        ) {
+            let table = table(&[(first, Reason::SameRegion), (second, Reason::Default)], [1; MAX_COPIES]);
+            let key = StickyKey::new(network, "a");
+            let (holders, usable) = (CopySet::from_bits(holders), CopySet::from_bits(usable));
+            let decision = table.decide(PlaceId::UNKNOWN, key, holders, usable, |_| Room::Spent);
+            let candidate = table.candidates(PlaceId::UNKNOWN, key, holders, usable).next();
+            prop_assert_eq!(decision, candidate.map_or(Decision::Nobody, |to| Decision::To(to, None)));
+        }
+
         #[test]
         fn it_does_what_the_plain_specification_says(
             first: u32, second: u32, third: u32, holders: u32, working: u32, network: u64,

@@ -14,6 +14,7 @@ use landbridge_core::reference::ImageName;
 use serde::{Deserialize, Serialize};
 
 use crate::explain::{ExplainError, Question, explain};
+use crate::failover::seconds_now;
 use crate::settings::{Follow, OriginKind};
 use crate::shared::Shared;
 
@@ -34,6 +35,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
         .metrics
         .set_working(world.snapshot.copies.iter().map(|copy| (copy.id, &*copy.name)), working);
     shared.metrics.set_ages(&world.snapshot, Timestamp::now());
+    shared.metrics.set_spent(&world.running.failover, seconds_now());
     let dropped = i64::try_from(shared.records.dropped()).unwrap_or(i64::MAX);
     shared.metrics.records_dropped.set(dropped);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -23,6 +23,8 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=3600, im
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// Seconds after which a client may come back if nobody knows better.
+const RETRY_SOON: u64 = 5;
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 /// A response, and what the record says of it.
@@ -67,7 +69,8 @@ impl Answer {
         match error.code {
             Code::Unsupported => answer.header(ALLOW, HeaderValue::from_static("GET, HEAD")),
             Code::Unavailable | Code::TooManyRequests => {
-                answer.header(RETRY_AFTER, HeaderValue::from_static("5"))
+                let seconds = error.retry_after.unwrap_or(RETRY_SOON);
+                answer.header(RETRY_AFTER, HeaderValue::from(seconds))
             }
             _ => answer,
         }

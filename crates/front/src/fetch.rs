@@ -149,6 +149,12 @@ async fn manifest_answer(
     if is_known(asked.head.headers, &found.digest) {
         return Ok(Answer::not_modified(&found.digest, by));
     }
+    let holders = match found.named_by {
+        NamedBy::Generation => published(world, site, &found.digest).map(|it| it.copies),
+        NamedBy::Registry => Ok(site.copies),
+    };
+    let usable = world.running.health.working(Instant::now);
+    world.admit(asked, site, holders.unwrap_or(site.copies), usable, &found.bytes)?;
     let info = ManifestInfo {
         digest: found.digest,
         media_type: &found.media_type,
@@ -218,6 +224,17 @@ async fn blob_answer(
         }
     };
     let first = *copies.first().ok_or_else(no_copy)?;
+    let own = site.routes.own_copies(asked.place);
+    let is_usual = working == CopySet::ALL || (own.contains(first) && working.contains(first));
+    let mut over = None;
+    if !is_usual {
+        // Own copies that fail were not asked whether they hold it: they count as if they did.
+        let holders = copies.iter().copied().collect::<CopySet>().or(own.minus(working));
+        let bytes = size.map_or(0, |size| asked.handed_out(digest, size));
+        over = world.overflow(asked, site, holders, working, bytes)?;
+    }
+    // Nobody approved of going on from yet another copy if that one breaks off.
+    let (first, copies) = over.map_or((first, copies), |copy| (copy, vec![copy]));
     let wants_token =
         Some(first) == site.live_copy && live(world, site).is_ok_and(LiveOrigin::wants_token);
     if settings.delivery == Delivery::Redirect

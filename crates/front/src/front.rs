@@ -15,6 +15,7 @@ use tracing::{error, info};
 
 use crate::admin;
 use crate::explain::{self, ExplainError, Explanation, Question};
+use crate::failover::{Checkpoint, ask_for_fronts, seconds_now};
 use crate::keeper::{GatherError, Gathered, Keep};
 use crate::metrics::Metrics;
 use crate::record_log::RecordLog;
@@ -131,6 +132,7 @@ impl Front {
         };
         front.spawn_admin(admin).map_err(StartError::Threads)?;
         front.spawn_records();
+        front.spawn_checkpoints();
         if let Some(tls) = tls {
             front.tasks.spawn(tls.keep_current(front.stop.clone()));
         }
@@ -183,6 +185,8 @@ impl Front {
         let mut keeper = self.keeper.lock().await;
         keeper.cancel();
         *keeper = CancellationToken::new();
+        // What is spent in between by requests that are under way is spent on the old account.
+        world.running.failover.inherit(&before.running.failover);
         self.shared.world.store(Arc::new(world));
         self.spawn_keeper(gathered, keeper.clone());
         info!("the configuration was reloaded");
@@ -205,6 +209,7 @@ impl Front {
         self.keeper.lock().await.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        checkpoint(&self.shared, None);
         if let Err(error) = self.shared.records.close() {
             error!(%error, "the last access records could not be written");
         }
@@ -248,8 +253,45 @@ impl Front {
         });
     }
 
+    fn spawn_checkpoints(&self) {
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        self.tasks.spawn(async move {
+            let mut last = None;
+            while stop.run_until_cancelled(tokio::time::sleep(CHECKPOINT_EVERY)).await.is_some() {
+                let (shared, before) = (Arc::clone(&shared), last.clone());
+                let written =
+                    tokio::task::spawn_blocking(move || checkpoint(&shared, before.as_ref()));
+                last = written.await.ok().flatten().or(last);
+            }
+        });
+    }
+
     fn spawn_keeper(&self, gathered: Gathered, stop: CancellationToken) {
+        let failover = gathered.failover();
+        self.tasks.spawn(ask_for_fronts(failover, stop.clone()));
         self.tasks.spawn(gathered.keep(Arc::clone(&self.shared), self.http.clone(), stop));
+    }
+}
+
+/// How often what was spent on overflow edges is written.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
+/// Writes what was spent on overflow edges, unless it is what was written `before` or there is no
+/// place for it. Returns what was written. Blocks.
+fn checkpoint(shared: &Shared, before: Option<&Checkpoint>) -> Option<Checkpoint> {
+    let world = shared.world();
+    let directory = world.snapshot.settings.cache_directory.as_ref()?;
+    let now = Checkpoint::of(&world.running.failover, seconds_now());
+    if now.is_empty() || before.is_some_and(|before| before.is_as(&now)) {
+        return None;
+    }
+    match now.write(directory) {
+        Ok(()) => Some(now),
+        Err(error) => {
+            let directory = directory.display();
+            error!(%error, %directory, "what is spent on overflow edges cannot be written");
+            None
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::failover::Failover;
 use crate::metrics::{Metrics, OriginLabels, SourceLabels};
 use crate::ranges::{self, RangesError, Source};
 use crate::settings::{Channel, Face, Follow, OriginKind, Settings};
@@ -89,7 +90,7 @@ impl Gathered {
         metrics: &Metrics,
         keep: Keep,
     ) -> Result<Self, GatherError> {
-        let running = Arc::new(Running::open(&settings, metrics)?);
+        let running = Arc::new(Running::open(&settings, metrics, before)?);
         let mut sources: Vec<_> = settings
             .ranges
             .iter()
@@ -129,6 +130,11 @@ impl Gathered {
             reader.exported = None;
         }
         Ok(Self { settings, running, ranges, channels, catalogs, sources, readers })
+    }
+
+    /// The accounts of this configuration's overflow edges.
+    pub(crate) fn failover(&self) -> Arc<Failover> {
+        Arc::clone(&self.running.failover)
     }
 
     /// The world that these parts make.

@@ -11,6 +11,7 @@ mod answer;
 mod body;
 mod embedded;
 mod explain;
+mod failover;
 mod fetch;
 mod front;
 mod health;

@@ -16,6 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use self::exported::Exported;
+use crate::failover::Failover;
 use crate::snapshot::Snapshot;
 
 /// What was asked for, in records and metrics.
@@ -84,6 +85,78 @@ pub(crate) struct CopyCounters {
     pub(crate) wrong_bytes: Counter,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EdgeLabels {
+    site: String,
+    edge: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SpentLabels {
+    site: String,
+    edge: String,
+    window: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the label's text is the variant's name")]
+enum Span {
+    hour,
+    day,
+}
+
+/// One overflow edge's counters.
+#[derive(Debug, Clone)]
+pub(crate) struct EdgeCounters {
+    pub(crate) bytes: Counter,
+    pub(crate) micros: Counter,
+}
+
+/// Why a client is not served that could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RefusalReason {
+    /// A cap is spent.
+    CapSpent,
+    /// A cap is near.
+    CapSlow,
+}
+
+const REFUSAL_REASONS: [RefusalReason; 2] = [RefusalReason::CapSpent, RefusalReason::CapSlow];
+
+impl RefusalReason {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::CapSpent => "cap-spent",
+            Self::CapSlow => "cap-slow",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    site: String,
+    reason: &'static str,
+}
+
+/// One site's refusals, by reason.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusals {
+    enforced: [Counter; REFUSAL_REASONS.len()],
+    observed: [Counter; REFUSAL_REASONS.len()],
+}
+
+impl Refusals {
+    /// Those that clients met.
+    pub(crate) fn enforced(&self, reason: RefusalReason) -> &Counter {
+        &self.enforced[reason as usize]
+    }
+
+    /// Those that they would have met.
+    pub(crate) fn observed(&self, reason: RefusalReason) -> &Counter {
+        &self.observed[reason as usize]
+    }
+}
+
 /// A front's metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -93,6 +166,12 @@ pub(crate) struct Metrics {
     copy_bytes: Family<CopyLabels, Counter>,
     copy_wrong_bytes: Family<CopyLabels, Counter>,
     copy_working: Family<CopyLabels, Gauge>,
+    edge_bytes: Family<EdgeLabels, Counter>,
+    edge_micros: Family<EdgeLabels, Counter>,
+    edge_spent: Family<SpentLabels, Gauge<f64, AtomicU64>>,
+    refusals: Family<RefusalLabels, Counter>,
+    observed_refusals: Family<RefusalLabels, Counter>,
+    cap_fronts: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) refused_connections: Counter,
     pub(crate) records_dropped: Gauge<i64>,
@@ -174,6 +253,24 @@ impl Metrics {
                 "copy_working",
                 "1 if the copy is believed to work, 0 if its breaker is open"
             ),
+            edge_bytes: register!(
+                "edge_bytes",
+                "Bytes that were taken from the cap of an overflow edge; in observe mode those that would have been"
+            ),
+            edge_micros: register!(
+                "edge_micros",
+                "What these bytes cost, in millionths of a unit of the prices' currency"
+            ),
+            edge_spent: register!(
+                "edge_spent_ratio",
+                "How much of this front's part of an overflow edge's cap is spent, from 0 to 1 and the reserve"
+            ),
+            refusals: register!("refusals", "Pulls and blobs refused or slowed, by reason"),
+            observed_refusals: register!(
+                "observed_refusals",
+                "Pulls and blobs that would have been refused or slowed in enforce mode"
+            ),
+            cap_fronts: register!("cap_fronts", "Fronts among which each cap is divided"),
             connections: register!("connections", "Open connections"),
             refused_connections: register!(
                 "refused_connections",
@@ -250,6 +347,40 @@ impl Metrics {
             answers: self.copy_answers.get_or_create(&labels).clone(),
             bytes: self.copy_bytes.get_or_create(&labels).clone(),
             wrong_bytes: self.copy_wrong_bytes.get_or_create(&labels).clone(),
+        }
+    }
+
+    /// The counters of an overflow edge.
+    pub(crate) fn edge(&self, site: &str, edge: &str) -> EdgeCounters {
+        let labels = EdgeLabels { site: site.to_owned(), edge: edge.to_owned() };
+        EdgeCounters {
+            bytes: self.edge_bytes.get_or_create(&labels).clone(),
+            micros: self.edge_micros.get_or_create(&labels).clone(),
+        }
+    }
+
+    /// The refusals of a site.
+    pub(crate) fn refusals(&self, site: &str) -> Refusals {
+        let counters = |family: &Family<RefusalLabels, Counter>| {
+            REFUSAL_REASONS.map(|reason| {
+                let labels = RefusalLabels { site: site.to_owned(), reason: reason.name() };
+                family.get_or_create(&labels).clone()
+            })
+        };
+        let (enforced, observed) = (counters(&self.refusals), counters(&self.observed_refusals));
+        Refusals { enforced, observed }
+    }
+
+    /// How the accounts of all overflow edges stand.
+    pub(crate) fn set_spent(&self, failover: &Failover, now: u64) {
+        self.cap_fronts.set(failover.fronts().into());
+        for standing in failover.standings(now) {
+            let (hour, day) = standing.permille;
+            for (window, permille) in [(Span::hour, hour), (Span::day, day)] {
+                let (site, edge) = (standing.site.to_owned(), standing.name.to_owned());
+                let labels = SpentLabels { site, edge, window };
+                self.edge_spent.get_or_create(&labels).set(permille as f64 / 1_000.0);
+            }
         }
     }
 

@@ -196,6 +196,11 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// What the client sticks by.
+    pub(crate) fn key(&self) -> StickyKey {
+        StickyKey::new(self.network.key(), self.repository())
+    }
+
     /// The candidates for an object that `holders` have: this client, this site, this moment.
     pub(crate) fn candidates(
         &self,
@@ -254,7 +259,10 @@ impl World {
             _ => match self.published_now(asked, site, catalog, request, working) {
                 // What no generation knows may be in the origin's registry already, or in a newer
                 // one.
-                Err(_) if site.live_copy.is_some() || self.newer(site, request).is_some() => {
+                Err(error)
+                    if error.code.status() == 404
+                        && (site.live_copy.is_some() || self.newer(site, request).is_some()) =>
+                {
                     Ok(None)
                 }
                 answer => answer,
@@ -282,7 +290,7 @@ impl World {
             }
             Request::Manifest { repository, reference } => {
                 let (info, by) = resolve(catalog, repository, *reference)?;
-                Ok(self.manifest_now(asked, &info, by))
+                self.manifest_now(asked, site, &info, by, working)
             }
             Request::Tags { repository, page } => {
                 let view = catalog.repository(repository).ok_or_else(lists::name_unknown)?;
@@ -317,35 +325,45 @@ impl World {
         catalog: &Catalog,
         repository: &str,
         digest: &Digest,
-        working: CopySet,
+        usable: CopySet,
     ) -> Result<Option<Answer>, OciError> {
         let presence = catalog.object(digest).ok_or_else(blob_unknown)?;
         let key = StickyKey::new(asked.network.key(), repository);
         let holders = presence.copies.and(site.copies);
-        let first = site.routes.candidates(asked.place, key, holders, working).next();
+        let first = site.routes.candidates(asked.place, key, holders, usable).next();
         let first = first.ok_or_else(no_copy)?;
-        let Some(location) = self.snapshot.copy(first.copy).target.location(repository, digest)
-        else {
+        let bytes = asked.handed_out(digest, presence.size);
+        let is_usual = usable == CopySet::ALL
+            || (!first.is_failing && site.routes.own_copies(asked.place).contains(first.copy));
+        let over =
+            if is_usual { None } else { self.overflow(asked, site, holders, usable, bytes)? };
+        let copy = over.unwrap_or(first.copy);
+        let Some(location) = self.snapshot.copy(copy).target.location(repository, digest) else {
             return Ok(None);
         };
         let mut answer = Answer::redirect(location);
         answer.digest = Some(*digest);
-        answer.copy = Some(first.copy);
-        answer.bytes = asked.handed_out(digest, presence.size);
+        (answer.copy, answer.bytes) = (Some(copy), bytes);
         Ok(Some(answer))
     }
 
-    fn manifest_now(&self, asked: &Asked<'_>, info: &ManifestInfo<'_>, by: By) -> Option<Answer> {
+    fn manifest_now(
+        &self,
+        asked: &Asked<'_>,
+        site: &Site,
+        info: &ManifestInfo<'_>,
+        by: By,
+        usable: CopySet,
+    ) -> Result<Option<Answer>, OciError> {
         if is_known(asked.head.headers, &info.digest) {
-            return Some(Answer::not_modified(&info.digest, by));
+            return Ok(Some(Answer::not_modified(&info.digest, by)));
         }
         if asked.head.is_head() {
-            return Some(Answer::manifest(info, by, None));
+            return Ok(Some(Answer::manifest(info, by, None)));
         }
-        self.running
-            .manifests
-            .get(&info.digest)
-            .map(|bytes| Answer::manifest(info, by, Some(bytes)))
+        let Some(bytes) = self.running.manifests.get(&info.digest) else { return Ok(None) };
+        self.admit(asked, site, info.copies, usable, &bytes)?;
+        Ok(Some(Answer::manifest(info, by, Some(bytes))))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every number here has been checked and every default filled in; nothing is optional because it
 //! has a default. Copies, origins and sites refer to one another by their place in the lists.
 
+mod failover;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,11 +13,14 @@ use landbridge_core::breaker::BreakerSettings;
 use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::{RangeFormat, SuspicionLimits};
 use landbridge_core::pointer::Keys;
+use landbridge_core::price::Rates;
 use landbridge_listen::TlsFiles;
 use landbridge_registry::Credentials;
 use landbridge_store::BucketLayout;
 pub use landbridge_store::read::Follow;
 use url::Url;
+
+pub use self::failover::{FailoverSettings, Fronts, Mode, OverflowEdge, OverflowRule};
 
 /// Everything that a front needs to run.
 #[derive(Debug, Clone)]
@@ -42,6 +47,8 @@ pub struct Settings {
     pub caches: CacheSettings,
     /// When a copy that fails is left alone.
     pub breaker: BreakerSettings,
+    /// What it may cost when copies fail.
+    pub failover: FailoverSettings,
     /// A disposable directory for what a restart would have to fetch again.
     pub cache_directory: Option<PathBuf>,
 }
@@ -117,6 +124,8 @@ pub struct CopySettings {
     pub region: Option<String>,
     /// How clients reach it.
     pub face: Face,
+    /// What its provider charges for what leaves it.
+    pub rates: Rates,
     /// The bucket as the front itself reads it, to learn what the copy holds. Without one the
     /// holding is read through the public face.
     pub store: Option<Url>,
@@ -272,6 +281,8 @@ pub struct SiteSettings {
     pub neighbours: Vec<NeighbourRule>,
     /// Who serves everyone else, with weights above zero.
     pub defaults: Vec<(usize, u16)>,
+    /// Who serves clients whose copies fail, first match first; empty if anyone may.
+    pub overflow: Vec<OverflowRule>,
     /// How blobs reach clients.
     pub delivery: Delivery,
     /// Whether `/v2/_catalog` is answered.

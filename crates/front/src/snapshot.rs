@@ -11,12 +11,15 @@ use std::sync::Arc;
 use landbridge_core::Digest;
 use landbridge_core::place::{PlaceError, PlaceId, Places, PrefixMap, RangeSet};
 use landbridge_core::pointer::{Pointer, Verified};
-use landbridge_core::route::{Reason, RoutingTable, Tier};
+use landbridge_core::price::Spot;
+use landbridge_core::route::{Edge, EdgeId, Over, Plan, Reason, RoutingTable, Tier};
 use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
 use landbridge_store::BucketLayout;
 use landbridge_store::read::Loaded;
 
-use crate::settings::{Channel, Face, Follow, OriginKind, Settings, SiteSettings};
+use crate::settings::{
+    Channel, CopySettings, Face, Follow, OriginKind, OverflowRule, Settings, SiteSettings,
+};
 
 /// Where the front serves embedded mirrors itself.
 pub(crate) const EMBEDDED_PATH: &str = "/-/mirror/";
@@ -294,7 +297,16 @@ fn compile_site(
     // What no rule, default or place names is better than no answer at all.
     last.push(Tier { copies: mirrors, reason: Reason::Default });
 
-    let mut routes = RoutingTable::new(last.clone(), weights);
+    let overflow = Overflow::new(index, settings, copies)?;
+    // In normal times the first of the last serves those whom nothing else does.
+    let plan = |mut own: Vec<Tier>, spot: &Spot| {
+        let mut rest = last.clone();
+        if own.is_empty() {
+            own.push(rest.remove(0));
+        }
+        Plan { own, rest, overflow: overflow.edges(spot) }
+    };
+    let mut routes = RoutingTable::new(plan(Vec::new(), &Spot::default()), weights);
     for (place, names) in places.iter() {
         let mut tiers = Vec::new();
         let here: CopySet =
@@ -312,13 +324,74 @@ fn compile_site(
         for id in rule.map_or(Some(Vec::new()), |rule| ids(&rule.copies))? {
             tiers.push(Tier { copies: CopySet::EMPTY.with(id), reason: Reason::Neighbour });
         }
-        if !tiers.is_empty() {
-            tiers.extend_from_slice(&last);
-            routes.set(place, tiers);
+        if !tiers.is_empty() || !site.overflow.is_empty() {
+            let [provider, region] = [names.provider, names.region].map(|it| Some(it.to_owned()));
+            routes.set(place, plan(tiers, &Spot { provider, region }));
         }
     }
     let (origin, copies) = (site.origin, members);
     Some(Site { index, origin, channel, origin_copy, live_copy, copies, routes })
+}
+
+/// The edges of one site, for whichever clients.
+struct Overflow<'a> {
+    rules: Vec<(&'a OverflowRule, Vec<Approved<'a>>)>,
+}
+
+/// An edge of a rule, and the copy that it leads to.
+struct Approved<'a> {
+    id: EdgeId,
+    copy: CopyId,
+    over: Over,
+    settings: &'a CopySettings,
+}
+
+impl<'a> Overflow<'a> {
+    /// Edges are numbered through all sites, as in [`Settings::edges`].
+    fn new(site: usize, settings: &'a Settings, copies: &[Copy]) -> Option<Self> {
+        let before = settings.sites.iter().take(site).flat_map(|site| &site.overflow);
+        let mut next = u16::try_from(before.map(|rule| rule.edges.len()).sum::<usize>()).ok()?;
+        let mut rules = Vec::new();
+        for rule in &settings.sites.get(site)?.overflow {
+            let mut approved = Vec::new();
+            for edge in &rule.edges {
+                let (copy, settings) = (copies.get(edge.copy)?, settings.copies.get(edge.copy)?);
+                approved.push(Approved {
+                    id: EdgeId(next),
+                    copy: copy.id,
+                    over: edge.over,
+                    settings,
+                });
+                next = next.checked_add(1)?;
+            }
+            rules.push((rule, approved));
+        }
+        Some(Self { rules })
+    }
+
+    /// What was approved for clients there; `None` if the site says nothing about anyone.
+    fn edges(&self, clients: &Spot) -> Option<Vec<Edge>> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let is = |name: &Option<String>, other: &Option<String>| match (name, other) {
+            (Some(name), Some(other)) => name.eq_ignore_ascii_case(other),
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        // Whom no rule names is everyone else, whatever stands before it.
+        let named = self.rules.iter().filter(|(rule, _)| rule.provider.is_some());
+        let everyone = self.rules.iter().filter(|(rule, _)| rule.provider.is_none());
+        let rule = named.chain(everyone).find(|(rule, _)| {
+            is(&rule.provider, &clients.provider) && is(&rule.region, &clients.region)
+        });
+        let edge = |approved: &Approved<'_>| {
+            let Approved { id, copy, over, settings } = *approved;
+            let own = Spot { provider: settings.provider.clone(), region: settings.region.clone() };
+            Edge { id, copy, over, price: settings.rates.egress(&own, clients) }
+        };
+        Some(rule.map(|(_, approved)| approved.iter().map(edge).collect()).unwrap_or_default())
+    }
 }
 
 #[cfg(test)]

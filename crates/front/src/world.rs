@@ -17,6 +17,7 @@ use landbridge_store::{Bucket, BucketLayout, FaceError, FaceTimeouts, PublicFace
 use tracing::{error, warn};
 use url::Url;
 
+use crate::failover::Failover;
 use crate::health::Health;
 use crate::live::{LiveOrigin, LivePresence};
 use crate::manifests::ManifestCache;
@@ -52,6 +53,7 @@ pub(crate) struct Running {
     pub(crate) health: Arc<Health>,
     pub(crate) manifests: ManifestCache,
     pub(crate) suspects: Suspects,
+    pub(crate) failover: Arc<Failover>,
 }
 
 /// Copies that served wrong bytes for an object: not asked for it again for a while.
@@ -148,7 +150,11 @@ fn withdraws(loaded: &Loaded, digest: &Digest) -> bool {
 
 impl Running {
     /// Opens every copy and origin. Nothing is asked of them yet.
-    pub(crate) fn open(settings: &Settings, metrics: &Metrics) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        settings: &Settings,
+        metrics: &Metrics,
+        before: Option<&World>,
+    ) -> Result<Self, OpenError> {
         let health = Arc::new(Health::new(settings.copies.len(), settings.breaker));
         let readers = settings
             .copies
@@ -174,7 +180,9 @@ impl Running {
         let manifests = ManifestCache::new(settings.caches.manifest_bytes);
         let newer = settings.channels().iter().map(|_| Newer::new()).collect();
         let suspects = Suspects::new();
-        Ok(Self { readers, counters, live, newer, presence, health, manifests, suspects })
+        let before = before.map(|before| &*before.running.failover);
+        let failover = Arc::new(Failover::open(settings, metrics, before));
+        Ok(Self { readers, counters, live, newer, presence, health, manifests, suspects, failover })
     }
 
     /// Tells a copy's health, and the operator, how a read went.

@@ -158,6 +158,7 @@ impl DataDirectory {
             default: copies()
                 .map(|name| Share { copy: Some(name), weight: Share::weight() })
                 .collect(),
+            overflow: Vec::new(),
             delivery: Delivery::Redirect,
             catalog_api: true,
             pages: BTreeMap::new(),

@@ -12,7 +12,7 @@ use landbridge_core::digest::Algorithm;
 use landbridge_core::place::{PlaceId, Places, PrefixMap, RangeFormat, RangeSet};
 use landbridge_core::presence::{PresenceBuilder, PresenceIndex};
 use landbridge_core::request::{Request, parse};
-use landbridge_core::route::{Candidate, Reason, RoutingTable, StickyKey, Tier};
+use landbridge_core::route::{Candidate, Plan, Reason, RoutingTable, StickyKey, Tier};
 use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
 
 use crate::synthetic::{Random, inside, ranges};
@@ -167,14 +167,15 @@ fn objects(random: &mut Random) -> Vec<(Digest, u64, CopySet)> {
 /// everything else has the weighted default.
 fn routes(places: &Places, weights: [u16; MAX_COPIES]) -> RoutingTable {
     let default = Tier { copies: CopySet::from_bits((1 << COPIES) - 1), reason: Reason::Default };
-    let mut routes = RoutingTable::new(vec![default], weights);
+    let plan = |own| Plan { own, ..Plan::default() };
+    let mut routes = RoutingTable::new(plan(vec![default]), weights);
     let copies = |list: &[usize]| list.iter().filter_map(|&at| CopyId::new(at % COPIES)).collect();
     for (n, (place, _)) in places.iter().enumerate() {
         let own = Tier { copies: copies(&[n]), reason: Reason::SameRegion };
         let near = Tier { copies: copies(&[n + 1, n + 2]), reason: Reason::Neighbour };
         match n % 3 {
-            0 => routes.set(place, vec![own, near, default]),
-            1 => routes.set(place, vec![near, default]),
+            0 => routes.set(place, plan(vec![own, near, default])),
+            1 => routes.set(place, plan(vec![near, default])),
             _ => {}
         }
     }

@@ -7,17 +7,25 @@ use std::time::Duration;
 use landbridge_core::breaker::BreakerSettings;
 use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::{RangeFormat, SuspicionLimits};
+use landbridge_core::price::Rates;
 use landbridge_core::route::StickyKey;
 
 use super::*;
 use crate::settings::{
-    CacheSettings, ConnectionLimits, CopySettings, Delivery, ListenSettings, LiveRegistry,
-    NeighbourRule, OriginSettings, RecordMode, RecordSettings,
+    CacheSettings, ConnectionLimits, CopySettings, Delivery, FailoverSettings, Fronts,
+    ListenSettings, LiveRegistry, Mode, NeighbourRule, OriginSettings, RecordMode, RecordSettings,
 };
 
 fn copy(name: &str, place: Option<(&str, &str)>, face: Face) -> CopySettings {
     let (provider, region) = place.map(|(a, b)| (a.to_owned(), b.to_owned())).unzip();
-    CopySettings { name: name.to_owned(), provider, region, face, store: None }
+    CopySettings {
+        name: name.to_owned(),
+        provider,
+        region,
+        face,
+        rates: Rates::default(),
+        store: None,
+    }
 }
 
 fn bucket(name: &str) -> Face {
@@ -41,6 +49,7 @@ fn site(name: &str, hosts: &[&str]) -> SiteSettings {
             NeighbourRule { provider: "aws".to_owned(), region: None, copies: vec![1] },
         ],
         defaults: vec![(3, 1)],
+        overflow: Vec::new(),
         delivery: Delivery::Redirect,
         catalog_api: false,
         pages: Vec::new(),
@@ -110,6 +119,13 @@ fn settings() -> Settings {
             fetch_timeout: second,
         },
         breaker: BreakerSettings::default(),
+        failover: FailoverSettings {
+            mode: Mode::Observe,
+            fronts: Fronts { count: 1, command: None },
+            reserve_permille: 50,
+            pull: second,
+            pulls: 1,
+        },
         cache_directory: None,
     }
 }

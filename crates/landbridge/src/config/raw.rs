@@ -6,6 +6,7 @@
 //! fit one another is decided in [`validate`](mod@super::validate).
 
 pub(crate) mod copies;
+pub(crate) mod failover;
 pub(crate) mod own;
 pub(crate) mod prices;
 pub(crate) mod replicate;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::copies::{Mirror, Origin, Site};
+use self::failover::Failover;
 use self::own::Own;
 use self::prices::ProviderPrices;
 use self::replicate::Replicate;
@@ -68,6 +70,9 @@ pub(crate) struct Raw {
     pub(crate) cache: Cache,
     /// When a copy that fails is left alone, and for how long.
     pub(crate) breaker: Breaker,
+    /// What it may cost when copies fail. Where clients may go then is said by each site's
+    /// `overflow`.
+    pub(crate) failover: Failover,
 }
 
 /// Listeners.

@@ -14,6 +14,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use landbridge_core::money::{Money, MoneyError};
 use landbridge_core::place::Places;
 use landbridge_core::price::{PriceError, RequestPrice, VolumePrice};
 use landbridge_core::{Digest, RepositoryName};
@@ -108,14 +109,15 @@ scalars! {
     Verification, "verification", "verification";
     Volume, "volume-price", "price for bytes";
     Requests, "request-price", "price for 1,000 requests";
+    Sum, "sum", "sum of money";
 }
 
-/// Bytes, written with a unit: `512`, `64KiB`, `32MiB`, `2GiB`.
+/// Bytes, written with a unit: `512B`, `64KiB`, `32MiB`, `2GiB`, `5TiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Size(pub(crate) u64);
 
-const SIZE_UNITS: [(&str, u64); 4] =
-    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+const SIZE_UNITS: [(&str, u64); 5] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl FromStr for Size {
     type Err = String;
@@ -123,7 +125,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a size: write a whole number and `B`, `KiB`, `MiB` or `GiB`, as in `32MiB`"
+                "`{text}` is not a size: write a whole number and `B`, `KiB`, `MiB`, `GiB` or `TiB`, as in `32MiB`"
             )
         };
         let (number, unit) = split_unit(text).ok_or_else(wrong)?;
@@ -239,6 +241,28 @@ impl FromStr for Requests {
 }
 
 impl fmt::Display for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An amount of money that is not below nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sum(pub(crate) Money);
+
+impl FromStr for Sum {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let money: Money = text.parse().map_err(|error: MoneyError| error.to_string())?;
+        if money.micros() < 0 {
+            return Err(format!("`{text}` is below nothing"));
+        }
+        Ok(Self(money))
+    }
+}
+
+impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -175,6 +175,7 @@ fn the_shape_knows_every_type() {
     assert_eq!(
         free,
         [
+            ".failover.fronts_command",
             ".origin.access.issuers.audience",
             ".origin.access.issuers.url",
             ".origin.access.tokens.service",

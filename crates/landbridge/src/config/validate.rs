@@ -5,6 +5,7 @@
 //! *written* is asked of the document.
 
 mod copies;
+mod failover;
 mod files;
 mod own;
 mod prices;
@@ -21,7 +22,9 @@ use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::SuspicionLimits;
 use landbridge_front::settings as front;
 
+use self::failover::PricedCopies;
 pub(crate) use self::files::Secrets;
+use self::prices::PriceBook;
 pub(crate) use self::prices::is_here;
 
 use super::Config;
@@ -64,7 +67,11 @@ pub(crate) fn validate(
         }
     };
     let price_book = validator.price_book(raw);
-    let front = if own.is_none() || is_about_fronts { Some(validator.front(raw)) } else { None };
+    let front = if own.is_none() || is_about_fronts {
+        Some(validator.front(raw, &price_book))
+    } else {
+        None
+    };
     let replicate = match (&raw.replicate, &front) {
         (Some(replicate), Some(Some(front))) => {
             Some(validator.replicate(replicate, &price_book, front))
@@ -93,15 +100,20 @@ fn required<T>(part: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 impl Validator<'_> {
-    fn front(&mut self, raw: &Raw) -> Option<front::Settings> {
+    fn front(&mut self, raw: &Raw, prices: &PriceBook) -> Option<front::Settings> {
         let validator = self;
         let root = Path::default();
         let listen = validator.listen(&raw.listen, &root.field("listen"));
         let (trusted_proxies, forwarded_header) =
             validator.proxies(raw.trusted_proxies.as_ref(), &root.field("trusted_proxies"));
         let ranges = validator.ranges(&raw.ranges, &root.field("ranges"));
-        let copies = validator.copies(raw);
-        let sites = validator.sites(raw, &copies.names);
+        let mut copies = validator.copies(raw);
+        if let Some(settings) = &mut copies.settings {
+            Self::price(settings, prices);
+        }
+        let priced = PricedCopies { settings: copies.settings.as_deref(), prices };
+        let sites = validator.sites(raw, &copies.names, &priced);
+        let failover = validator.failover(raw);
         let records = validator.records(&raw.records);
         let caches = validator.caches(&raw.cache, &root.field("cache"));
         let breaker = validator.breaker(raw);
@@ -117,6 +129,7 @@ impl Validator<'_> {
             records,
             caches,
             breaker,
+            failover,
             cache_directory: raw.cache.directory.as_ref().map(|path| validator.resolve(path)),
         })
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::raw::failover::Overflow;
 use crate::config::raw::prices::Prices;
 use crate::config::scalar::{
     FilePath, Generation, Host, Name, Page, Period, PlaceName, Prefix, StoreUrl, WebUrl,
@@ -253,6 +254,12 @@ pub(crate) struct Site {
     /// Who serves everyone else. Without it the origin does.
     #[serde(default)]
     pub(crate) default: Vec<Share>,
+    /// Where clients may be sent whose own copies fail, and what that may cost; of several rules
+    /// for the same clients the first counts. Without any, clients are sent to whatever copy is
+    /// left, at whatever cost; if there are some, clients that none of them names are sent nowhere
+    /// else.
+    #[serde(default)]
+    pub(crate) overflow: Vec<Overflow>,
     /// How blobs reach clients.
     #[serde(default)]
     pub(crate) delivery: Delivery,

@@ -6,6 +6,7 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use landbridge_core::pointer::{Keys, PublicKey};
+use landbridge_core::price::Rates;
 use landbridge_core::topology::MAX_COPIES;
 use landbridge_front::settings as front;
 use landbridge_registry::{Credentials, Secret};
@@ -141,6 +142,7 @@ impl Validator<'_> {
             provider: raw.provider.as_ref().map(ToString::to_string),
             region: raw.region.as_ref().map(ToString::to_string),
             face,
+            rates: Rates::default(),
             store,
         };
         let at_registry = at.field("registry");
@@ -337,6 +339,7 @@ impl Validator<'_> {
             provider: raw.provider.as_ref().map(ToString::to_string),
             region: raw.region.as_ref().map(ToString::to_string),
             face,
+            rates: Rates::default(),
             store,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use landbridge_core::money::Currency;
 use landbridge_core::price::{Rates, Spot, list_prices};
+use landbridge_front::settings::Face;
 use landbridge_replicate::Priced;
 use url::{Host, Url};
 
@@ -31,6 +32,22 @@ impl PriceBook {
         }
         let rates = own.or(&self.of_place(&spot));
         Priced { spot, rates }
+    }
+
+    /// What a copy charges for what leaves it through its public face.
+    pub(super) fn of_face(&self, name: &str, spot: &Spot, face: &Face) -> Rates {
+        let own = self.copies.get(name).cloned().unwrap_or_default();
+        let is_here = match face {
+            Face::Bucket { url, .. } | Face::Registry { url, .. } => is_here(url),
+            // The front itself sends these: they cost what its own place costs.
+            Face::Embedded { .. } | Face::Streamed => false,
+        };
+        let others = match (is_here, &spot.provider) {
+            (false, Some(_)) => self.of_place(spot),
+            (true, _) => Rates::free(self.currency),
+            (false, None) => Rates::default(),
+        };
+        own.or(&others)
     }
 
     /// What this program is charged for sending.

@@ -6,6 +6,7 @@ use landbridge_front::settings as front;
 
 use super::Validator;
 use super::copies::CopyNames;
+use super::failover::PricedCopies;
 use crate::config::path::Path;
 use crate::config::problem::did_you_mean;
 use crate::config::raw::Raw;
@@ -17,6 +18,7 @@ impl Validator<'_> {
         &mut self,
         raw: &Raw,
         copies: &CopyNames,
+        prices: &PricedCopies<'_>,
     ) -> Option<Vec<front::SiteSettings>> {
         let at = Path::dotted("sites");
         if self.document.find(&at).is_none() || raw.sites.is_empty() {
@@ -40,7 +42,7 @@ impl Validator<'_> {
             }
             let origin = raw.origins.iter().find(|origin| origin.name == site.origin);
             let follow = self.follow(site, origin.is_some_and(|it| it.store.is_some()), &at);
-            sites.push(self.site(site, follow, copies, &at));
+            sites.push(self.site(site, follow, copies, prices, &at));
         }
         sites.into_iter().collect()
     }
@@ -68,6 +70,7 @@ impl Validator<'_> {
         raw: &Site,
         follow: front::Follow,
         copies: &CopyNames,
+        prices: &PricedCopies<'_>,
         at: &Path,
     ) -> Option<front::SiteSettings> {
         if raw.hosts.as_ref().is_some_and(Vec::is_empty) {
@@ -78,6 +81,7 @@ impl Validator<'_> {
         let serving = Serving { copies, mirrors: &mirrors, origin: origin.map(|(_, copy)| copy) };
         let neighbours = self.routes(&raw.routes, &serving, &at.field("routes"));
         let defaults = self.defaults(raw, &serving, &at.field("default"));
+        let overflow = self.overflow(&raw.overflow, &serving, prices, &at.field("overflow"));
         let pages = (raw.pages.iter())
             .map(|(path, answer)| {
                 let at = at.field("pages").field(path.as_str());
@@ -92,6 +96,7 @@ impl Validator<'_> {
             mirrors: mirrors?,
             neighbours: neighbours?,
             defaults: defaults?,
+            overflow: overflow?,
             delivery: match raw.delivery {
                 Delivery::Redirect => front::Delivery::Redirect,
                 Delivery::Proxy => front::Delivery::Proxy,
@@ -214,7 +219,12 @@ impl Validator<'_> {
     }
 
     /// The number of a copy that serves the site.
-    fn serving(&mut self, name: &Name, serving: &Serving<'_>, at: &Path) -> Option<usize> {
+    pub(super) fn serving(
+        &mut self,
+        name: &Name,
+        serving: &Serving<'_>,
+        at: &Path,
+    ) -> Option<usize> {
         let Some(found) = serving.copies.get(name.as_str()) else {
             let hint = did_you_mean(name.as_str(), serving.copies.iter().map(|(name, _)| name));
             self.report(at, format!("there is no origin or mirror `{name}`{hint}"));
@@ -245,7 +255,7 @@ impl Validator<'_> {
 }
 
 /// The copies that may serve one site.
-struct Serving<'a> {
+pub(super) struct Serving<'a> {
     copies: &'a CopyNames,
     mirrors: &'a Option<Vec<usize>>,
     origin: Option<usize>,
