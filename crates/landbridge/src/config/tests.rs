@@ -1,3 +1,4 @@
+mod failover;
 mod own;
 
 use std::path::Path as FilePath;
