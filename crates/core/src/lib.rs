@@ -13,6 +13,7 @@ pub mod condition;
 pub mod digest;
 pub mod generation;
 pub mod holding;
+pub mod limits;
 pub mod manifest;
 pub mod media_type;
 pub mod money;

@@ -349,7 +349,7 @@ impl Iterator for Candidates<'_> {
 }
 
 /// `SplitMix64`'s finaliser: every bit of the input moves half of the output's.
-const fn mix(mut x: u64) -> u64 {
+pub(crate) const fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
