@@ -111,7 +111,7 @@ pub struct Limiter {
 }
 
 /// What a network had lately.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Usage {
     /// Who.
     pub network: Network,

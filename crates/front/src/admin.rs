@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explain::{ExplainError, Question, explain};
 use crate::failover::seconds_now;
+use crate::limits::Limits;
 use crate::settings::{Follow, OriginKind};
 use crate::shared::Shared;
 
@@ -25,6 +26,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/explain", get(explain_one))
+        .route("/limits", get(limits))
         .with_state(shared)
 }
 
@@ -36,6 +38,8 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
         .set_working(world.snapshot.copies.iter().map(|copy| (copy.id, &*copy.name)), working);
     shared.metrics.set_ages(&world.snapshot, Timestamp::now());
     shared.metrics.set_spent(&world.running.failover, seconds_now());
+    let limited = world.running.limits.as_ref().map_or(0, Limits::limited);
+    shared.metrics.limited_networks.set(i64::try_from(limited).unwrap_or(i64::MAX));
     let dropped = i64::try_from(shared.records.dropped()).unwrap_or(i64::MAX);
     shared.metrics.records_dropped.set(dropped);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -102,6 +106,27 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     };
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(readiness)).into_response()
+}
+
+/// The query of `/limits`.
+#[derive(Debug, Deserialize)]
+struct LimitsQuery {
+    /// `json`, else text.
+    format: Option<String>,
+}
+
+/// Which networks ask for most.
+async fn limits(State(shared): State<Arc<Shared>>, Query(query): Query<LimitsQuery>) -> Response {
+    let world = shared.world();
+    let Some(limits) = &world.running.limits else {
+        let message = "no limits are configured (`limits`), so nothing is counted\n";
+        return (StatusCode::NOT_FOUND, message).into_response();
+    };
+    let report = limits.report();
+    match query.format.as_deref() {
+        Some("json") => axum::Json(report).into_response(),
+        _ => report.to_string().into_response(),
+    }
 }
 
 /// The query of `/explain`.

@@ -16,6 +16,7 @@ mod fetch;
 mod front;
 mod health;
 mod keeper;
+mod limits;
 mod lists;
 mod live;
 mod manifests;

@@ -119,15 +119,26 @@ pub(crate) enum RefusalReason {
     CapSpent,
     /// A cap is near.
     CapSlow,
+    /// Its network has asked for too many manifests.
+    LimitRequests,
+    /// Its network has taken too many bytes.
+    LimitBytes,
 }
 
-const REFUSAL_REASONS: [RefusalReason; 2] = [RefusalReason::CapSpent, RefusalReason::CapSlow];
+const REFUSAL_REASONS: [RefusalReason; 4] = [
+    RefusalReason::CapSpent,
+    RefusalReason::CapSlow,
+    RefusalReason::LimitRequests,
+    RefusalReason::LimitBytes,
+];
 
 impl RefusalReason {
     const fn name(self) -> &'static str {
         match self {
             Self::CapSpent => "cap-spent",
             Self::CapSlow => "cap-slow",
+            Self::LimitRequests => "limit-requests",
+            Self::LimitBytes => "limit-bytes",
         }
     }
 }
@@ -187,6 +198,7 @@ pub(crate) struct Metrics {
     pub(crate) range_prefixes: Family<SourceLabels, Gauge>,
     pub(crate) range_refusals: Family<SourceLabels, Counter>,
     pub(crate) reloads_refused: Counter<u64, AtomicU64>,
+    pub(crate) limited_networks: Gauge,
     exported: Exported,
 }
 
@@ -318,6 +330,10 @@ impl Metrics {
             reloads_refused: register!(
                 "reloads_refused",
                 "Configurations that were refused while running"
+            ),
+            limited_networks: register!(
+                "limited_networks",
+                "Client networks that are beyond a limit of their own now"
             ),
             exported,
             registry,

@@ -68,6 +68,11 @@ impl Service<Request<Incoming>> for PullService {
             let world = self.shared.world.load();
             let head = head(self.peer, &request);
             let asked = Asked::new(&world.snapshot, head);
+            if let Some(limits) = &world.running.limits
+                && let Err(error) = limits.admit(&asked)
+            {
+                return Answering::Now(Some(self.finish(&world, &asked, Err(error))));
+            }
             let working = world.running.health.working(Instant::now);
             if let Some(answer) = world.answer_now(&asked, working) {
                 self.shared.record(&world, self.thread, &asked, &answer);

@@ -4,6 +4,7 @@
 //! has a default. Copies, origins and sites refer to one another by their place in the lists.
 
 mod failover;
+mod limits;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use landbridge_store::read::Follow;
 use url::Url;
 
 pub use self::failover::{FailoverSettings, Fronts, Mode, OverflowEdge, OverflowRule};
+pub use self::limits::LimitSettings;
 
 /// Everything that a front needs to run.
 #[derive(Debug, Clone)]
@@ -49,6 +51,8 @@ pub struct Settings {
     pub breaker: BreakerSettings,
     /// What it may cost when copies fail.
     pub failover: FailoverSettings,
+    /// How much a client's network may ask for, if there is any limit to it.
+    pub limits: Option<LimitSettings>,
     /// A disposable directory for what a restart would have to fetch again.
     pub cache_directory: Option<PathBuf>,
 }

@@ -42,6 +42,9 @@ impl Shared {
             &*world.snapshot.copy(copy).name
         });
         let site = asked.site.map(|site| world.snapshot.site_settings(site).name.as_str());
+        if let Some(limits) = &world.running.limits {
+            limits.charge(asked, answer.bytes);
+        }
         let (provider, region) = world.snapshot.provider_and_region(asked.place);
         let record = AccessRecord {
             time: "",

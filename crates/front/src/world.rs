@@ -19,6 +19,7 @@ use url::Url;
 
 use crate::failover::Failover;
 use crate::health::Health;
+use crate::limits::Limits;
 use crate::live::{LiveOrigin, LivePresence};
 use crate::manifests::ManifestCache;
 use crate::metrics::{CopyCounters, Metrics};
@@ -54,6 +55,8 @@ pub(crate) struct Running {
     pub(crate) manifests: ManifestCache,
     pub(crate) suspects: Suspects,
     pub(crate) failover: Arc<Failover>,
+    /// How much a client's network may ask for, if there is any limit to it.
+    pub(crate) limits: Option<Limits>,
 }
 
 /// Copies that served wrong bytes for an object: not asked for it again for a while.
@@ -149,7 +152,8 @@ fn withdraws(loaded: &Loaded, digest: &Digest) -> bool {
 }
 
 impl Running {
-    /// Opens every copy and origin. Nothing is asked of them yet.
+    /// Opens every copy and origin. Nothing is asked of them yet. What clients did in the world
+    /// `before` is remembered.
     pub(crate) fn open(
         settings: &Settings,
         metrics: &Metrics,
@@ -180,9 +184,22 @@ impl Running {
         let manifests = ManifestCache::new(settings.caches.manifest_bytes);
         let newer = settings.channels().iter().map(|_| Newer::new()).collect();
         let suspects = Suspects::new();
-        let before = before.map(|before| &*before.running.failover);
-        let failover = Arc::new(Failover::open(settings, metrics, before));
-        Ok(Self { readers, counters, live, newer, presence, health, manifests, suspects, failover })
+        let before = before.map(|before| &*before.running);
+        let failover = Failover::open(settings, metrics, before.map(|before| &*before.failover));
+        let limits =
+            Limits::open(settings, metrics, before.and_then(|before| before.limits.as_ref()));
+        Ok(Self {
+            readers,
+            counters,
+            live,
+            newer,
+            presence,
+            health,
+            manifests,
+            suspects,
+            failover: Arc::new(failover),
+            limits,
+        })
     }
 
     /// Tells a copy's health, and the operator, how a read went.

@@ -126,6 +126,7 @@ fn settings() -> Settings {
             pull: second,
             pulls: 1,
         },
+        limits: None,
         cache_directory: None,
     }
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod copies;
 pub(crate) mod failover;
+pub(crate) mod limits;
 pub(crate) mod own;
 pub(crate) mod prices;
 pub(crate) mod replicate;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::copies::{Mirror, Origin, Site};
 use self::failover::Failover;
+use self::limits::ClientLimits;
 use self::own::Own;
 use self::prices::ProviderPrices;
 use self::replicate::Replicate;
@@ -73,6 +75,10 @@ pub(crate) struct Raw {
     /// What it may cost when copies fail. Where clients may go then is said by each site's
     /// `overflow`.
     pub(crate) failover: Failover,
+    /// How much a client's network may ask for. Without it nothing is limited and nothing counted.
+    /// The admin listener's `/limits` tells which networks ask for most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limits: Option<ClientLimits>,
 }
 
 /// Listeners.
@@ -81,8 +87,8 @@ pub(crate) struct Raw {
 pub(crate) struct Listening {
     /// The public listener. Port 0 picks a free one.
     pub(crate) address: Listen,
-    /// The admin listener: `/metrics`, `/healthz`, `/readyz`, `/explain`. It has no password: do
-    /// not open it to the world.
+    /// The admin listener: `/metrics`, `/healthz`, `/readyz`, `/explain`, `/limits`. It has no
+    /// password: do not open it to the world.
     pub(crate) admin: Listen,
     /// Certificate and key of the public listener. Without them it speaks plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]

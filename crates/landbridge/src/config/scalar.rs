@@ -5,6 +5,7 @@
 //! without its types, says the same as the types do.
 
 pub(crate) mod access;
+mod rates;
 mod verification;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use self::access::{Pattern, Repositories, Who};
+pub(crate) use self::rates::{ByteRate, RequestRate};
 pub(crate) use self::verification::Verification;
 
 /// A kind of text with its parser.
@@ -110,6 +112,8 @@ scalars! {
     Volume, "volume-price", "price for bytes";
     Requests, "request-price", "price for 1,000 requests";
     Sum, "sum", "sum of money";
+    RequestRate, "request-rate", "rate of requests";
+    ByteRate, "byte-rate", "rate of bytes";
 }
 
 /// Bytes, written with a unit: `512B`, `64KiB`, `32MiB`, `2GiB`, `5TiB`.
@@ -544,6 +548,8 @@ mod tests {
             ("page", "/v2/"),
             ("volume-price", "0.12 USD"),
             ("request-price", "0.005 USD"),
+            ("request-rate", "600"),
+            ("byte-rate", "50GB/h"),
         ]
         .map(|(format, text)| Format::find(format).unwrap().check(text).unwrap_err());
         insta::assert_snapshot!(messages.join("\n"));

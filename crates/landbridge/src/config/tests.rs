@@ -1,4 +1,5 @@
 mod failover;
+mod limits;
 mod own;
 
 use std::path::Path as FilePath;

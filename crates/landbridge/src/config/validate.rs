@@ -7,6 +7,7 @@
 mod copies;
 mod failover;
 mod files;
+mod limits;
 mod own;
 mod prices;
 mod ranges;
@@ -117,6 +118,7 @@ impl Validator<'_> {
         let records = validator.records(&raw.records);
         let caches = validator.caches(&raw.cache, &root.field("cache"));
         let breaker = validator.breaker(raw);
+        let limits = raw.limits.as_ref().map(|limits| validator.client_limits(limits));
         Some(front::Settings {
             listen: listen?,
             trusted_proxies,
@@ -130,6 +132,7 @@ impl Validator<'_> {
             caches,
             breaker,
             failover,
+            limits: required(limits)?,
             cache_directory: raw.cache.directory.as_ref().map(|path| validator.resolve(path)),
         })
     }

@@ -20,6 +20,7 @@ mod generation;
 mod hostile;
 mod key;
 mod layers;
+mod limits;
 mod own;
 mod program;
 mod pull;

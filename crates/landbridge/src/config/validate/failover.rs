@@ -164,7 +164,7 @@ fn clients(rule: &Overflow) -> Spot {
     }
 }
 
-const fn mode(raw: raw::Mode) -> front::Mode {
+pub(super) const fn mode(raw: raw::Mode) -> front::Mode {
     match raw {
         raw::Mode::Observe => front::Mode::Observe,
         raw::Mode::Enforce => front::Mode::Enforce,
