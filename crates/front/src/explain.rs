@@ -2,6 +2,8 @@
 //!
 //! This asks the code that answers pulls and adds only words. There is no second implementation.
 
+mod priced;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -14,6 +16,7 @@ use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_core::{Digest, Reference};
 use serde::{Deserialize, Serialize};
 
+use self::priced::Asked;
 use crate::fetch::{self, NamedBy};
 use crate::settings::Delivery;
 use crate::snapshot::{Site, Target};
@@ -244,11 +247,12 @@ impl Explainer<'_> {
         let repository = self.question.image.repository.as_str();
         if world.snapshot.is_live(site) {
             let holders = fetch::live_holders(world, site, repository, digest).await;
-            return Ok(self.judged(what, digest, size, self.routed(digest, holders)));
+            return Ok(self.judged(what, digest, size, self.routed(digest, size, holders)));
         }
         match (fetch::published(world, site, digest), site.live_copy) {
             (Ok(presence), _) => {
-                let verdicts = self.routed(digest, presence.copies.and(site.copies));
+                let holders = presence.copies.and(site.copies);
+                let verdicts = self.routed(digest, presence.size, holders);
                 Ok(self.judged(what, digest, presence.size, verdicts))
             }
             (Err(error), None) => Err(error),
@@ -266,7 +270,7 @@ impl Explainer<'_> {
     }
 
     /// The copies among `holders` in the order of the client's route.
-    fn routed(&self, digest: &Digest, holders: CopySet) -> Vec<(CopyId, Verdict)> {
+    fn routed(&self, digest: &Digest, size: u64, holders: CopySet) -> Vec<(CopyId, Verdict)> {
         let world = self.world;
         let repository = self.question.image.repository.as_str();
         let working = world.running.health.working(std::time::Instant::now);
@@ -284,7 +288,12 @@ impl Explainer<'_> {
             let reason = format!("{}{through}{failing}", reason.name());
             (copy, self.verdict(copy, reason, rank, digest))
         });
-        verdicts.collect()
+        let verdicts = verdicts.collect();
+        let asked = Asked { place, key, holders, usable: working, size };
+        match priced::judge(world, self.site, &asked) {
+            Some(judgement) => judgement.reorder(verdicts),
+            None => verdicts,
+        }
     }
 
     /// The object with `verdicts`, and every other copy of the site passed over.

@@ -102,20 +102,24 @@ impl Failover {
         self.edges.iter().find(|other| other.site == site && other.name == name)
     }
 
+    /// Whether caps are applied.
+    pub(crate) fn mode(&self) -> Mode {
+        self.settings.mode
+    }
+
     /// How every edge stands at `now`.
-    pub(crate) fn standings(&self, now: u64) -> Vec<Standing<'_>> {
-        let standing = |account: &'_ Account| {
-            let terms = self.terms(account);
-            let mut ledger = account.ledger();
-            ledger.permille(&terms, now)
-        };
-        let all = self.edges.iter().map(|account| (account, standing(account)));
-        all.map(|(account, permille)| Standing {
-            site: &account.site,
-            name: &account.name,
-            permille,
-        })
-        .collect()
+    pub(crate) fn standings(&self, now: u64) -> impl Iterator<Item = Standing<'_>> {
+        self.edges.iter().map(move |account| self.standing_of(account, now))
+    }
+
+    /// How one edge stands at `now`.
+    pub(crate) fn standing(&self, edge: EdgeId, now: u64) -> Option<Standing<'_>> {
+        Some(self.standing_of(self.account(edge)?, now))
+    }
+
+    fn standing_of<'a>(&self, account: &'a Account, now: u64) -> Standing<'a> {
+        let permille = account.ledger().permille(&self.terms(account), now);
+        Standing { site: &account.site, name: &account.name, permille }
     }
 
     fn account(&self, edge: EdgeId) -> Option<&Account> {
