@@ -96,6 +96,12 @@ impl Catalog {
         rows.iter().filter(|row| row.is_current).map(|row| self.str(row.name))
     }
 
+    /// The object at `at` of all, in no order that means anything; `None` from
+    /// [`Catalog::object_count`] on.
+    pub fn nth_object(&self, at: usize) -> Option<(Digest, Presence)> {
+        self.presence.nth(at)
+    }
+
     /// How many objects the retained generations have.
     pub fn object_count(&self) -> usize {
         self.presence.len()

@@ -12,6 +12,7 @@ pub mod client_address;
 pub mod condition;
 pub mod digest;
 pub mod generation;
+pub mod health;
 pub mod holding;
 pub mod limits;
 pub mod manifest;

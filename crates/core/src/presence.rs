@@ -128,6 +128,15 @@ impl PresenceIndex {
         }
     }
 
+    /// The object at `at` of all, in no order that means anything.
+    pub fn nth(&self, at: usize) -> Option<(Digest, Presence)> {
+        let id = match self.sha256.entries.len() {
+            of_sha256 if at < of_sha256 => ObjectId(u32::try_from(at).ok()?),
+            of_sha256 => ObjectId(u32::try_from(at - of_sha256).ok()? | SHA512),
+        };
+        Some((self.digest(id)?, self.presence(id)?))
+    }
+
     /// How many objects there are.
     pub fn len(&self) -> usize {
         self.sha256.entries.len() + self.sha512.entries.len()
