@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explain::{ExplainError, Question, explain};
 use crate::failover::seconds_now;
+use crate::health::CopyStatus;
 use crate::limits::Limits;
 use crate::settings::{Follow, OriginKind};
 use crate::shared::Shared;
@@ -37,6 +38,9 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
         .metrics
         .set_working(world.snapshot.copies.iter().map(|copy| (copy.id, &*copy.name)), working);
     shared.metrics.set_ages(&world.snapshot, Timestamp::now());
+    let probed = world.running.health.probed();
+    let statuses = probed.statuses(Instant::now(), Timestamp::now());
+    shared.metrics.set_statuses(&statuses, probed);
     shared.metrics.set_spent(&world.running.failover, seconds_now());
     let limited = world.running.limits.as_ref().map_or(0, Limits::limited);
     shared.metrics.limited_networks.set(i64::try_from(limited).unwrap_or(i64::MAX));
@@ -52,10 +56,53 @@ struct Readiness {
     ready: bool,
     origins: Vec<OriginReadiness>,
     failing_copies: Vec<String>,
+    /// How every copy is by its probes.
+    copies: Vec<CopyReadiness>,
     ranges: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
+struct CopyReadiness {
+    name: String,
+    /// `in`, `returning` or `out`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    share: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_probe: Option<ProbeReadiness>,
+    /// What an operator said of it, and until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProbeReadiness {
+    at: String,
+    milliseconds: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl From<CopyStatus> for CopyReadiness {
+    fn from(status: CopyStatus) -> Self {
+        Self {
+            operator: status.operator_says(),
+            name: status.name,
+            state: status.state.name(),
+            since: status.since.map(|since| since.to_string()),
+            share: status.share,
+            last_probe: status.last.map(|probe| ProbeReadiness {
+                at: probe.at.to_string(),
+                milliseconds: probe.latency.as_millis(),
+                error: probe.error,
+            }),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "facts, each told by its name")]
 struct OriginReadiness {
     name: String,
     /// How the newest release is not followed, if it is not.
@@ -64,6 +111,8 @@ struct OriginReadiness {
     ready: bool,
     /// False if what is served comes from the cache, and the origin has not been heard of since.
     confirmed: bool,
+    /// True while no store says what is published: the last good generation is served.
+    stale: bool,
     sequence: Option<u64>,
     /// Whose names are served.
     generation: Option<String>,
@@ -89,6 +138,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
                     Follow::Pinned(generation) => Some(format!("pinned to {generation}")),
                 },
                 ready: pointer.is_some() || matches!(origin.kind, OriginKind::Registry(_)),
+                stale: shared.metrics.is_stale(&origin.name),
                 confirmed: catalog.as_ref().is_none_or(|loaded| !loaded.is_unconfirmed),
                 sequence: pointer.map(|pointer| pointer.sequence),
                 generation: catalog.as_ref().map(|loaded| loaded.generation.to_string()),
@@ -100,6 +150,9 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let failing = snapshot.copies.iter().filter(|copy| !working.contains(copy.id));
     let readiness = Readiness {
         ready: origins.iter().all(|origin| origin.ready),
+        copies: (world.running.health.probed().statuses(Instant::now(), now).into_iter())
+            .map(CopyReadiness::from)
+            .collect(),
         failing_copies: failing.map(|copy| copy.name.to_string()).collect(),
         ranges: snapshot.ranges.iter().map(|ranges| ranges.name.clone()).collect(),
         origins,

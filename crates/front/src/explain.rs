@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::priced::Asked;
 use crate::fetch::{self, NamedBy};
+use crate::health::CopyStatus;
 use crate::settings::Delivery;
 use crate::snapshot::{Site, Target};
 use crate::world::World;
@@ -273,9 +274,11 @@ impl Explainer<'_> {
     fn routed(&self, digest: &Digest, size: u64, holders: CopySet) -> Vec<(CopyId, Verdict)> {
         let world = self.world;
         let repository = self.question.image.repository.as_str();
-        let working = world.running.health.working(std::time::Instant::now);
         let place = world.snapshot.prefixes.locate(self.question.from);
         let key = StickyKey::new(ClientNetwork::of(self.question.from).key(), repository);
+        let working = world.running.health.usable(std::time::Instant::now, || key);
+        let statuses = world.running.health.probed();
+        let statuses = statuses.statuses(std::time::Instant::now(), jiff::Timestamp::now());
         let candidates = self.site.routes.candidates(place, key, holders, working);
         let verdicts = candidates.enumerate().map(|(rank, candidate)| {
             let Candidate { copy, reason, is_failing } = candidate;
@@ -285,7 +288,9 @@ impl Explainer<'_> {
             };
             let failing =
                 if is_failing { ", though it is failing: nothing better holds it" } else { "" };
-            let reason = format!("{}{through}{failing}", reason.name());
+            let status = statuses.get(copy.index()).and_then(CopyStatus::in_words);
+            let status = status.map(|status| format!(", {status}")).unwrap_or_default();
+            let reason = format!("{}{through}{failing}{status}", reason.name());
             (copy, self.verdict(copy, reason, rank, digest))
         });
         let verdicts = verdicts.collect();

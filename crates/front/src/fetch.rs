@@ -99,7 +99,7 @@ pub(crate) async fn manifest(
     };
     let place = world.snapshot.prefixes.locate(from);
     let key = StickyKey::new(ClientNetwork::of(from).key(), repository);
-    let working = world.running.health.working(Instant::now);
+    let working = world.running.health.usable(Instant::now, || key);
     let copies: Vec<_> = site
         .routes
         .candidates(place, key, info.copies.and(site.copies), working)
@@ -153,7 +153,7 @@ async fn manifest_answer(
         NamedBy::Generation => published(world, site, &found.digest).map(|it| it.copies),
         NamedBy::Registry => Ok(site.copies),
     };
-    let usable = world.running.health.working(Instant::now);
+    let usable = world.running.health.usable(Instant::now, || asked.key());
     world.admit(asked, site, holders.unwrap_or(site.copies), usable, &found.bytes)?;
     let info = ManifestInfo {
         digest: found.digest,
@@ -204,7 +204,7 @@ async fn blob_answer(
         return Err(blob_unknown());
     }
     let settings = world.snapshot.site_settings(site);
-    let working = world.running.health.working(Instant::now);
+    let working = world.running.health.usable(Instant::now, || asked.key());
     let (copies, size) = if world.snapshot.is_live(site) {
         live_candidates(world, asked, site, repository, digest, working).await
     } else {

@@ -4,9 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use landbridge_listen::{Protocols, Tls, TlsError};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -18,11 +19,13 @@ use crate::explain::{self, ExplainError, Explanation, Question};
 use crate::failover::{Checkpoint, ask_for_fronts, seconds_now};
 use crate::keeper::{GatherError, Gathered, Keep};
 use crate::metrics::Metrics;
+use crate::probe::Prober;
 use crate::record_log::RecordLog;
 use crate::server::Server;
 use crate::settings::{ListenSettings, Settings};
 use crate::shared::Shared;
 use crate::snapshot::SnapshotError;
+use crate::world::Running;
 
 /// Why a front does not start.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +114,7 @@ impl Front {
         let metrics = Metrics::new();
         let gathered = Gathered::read(Arc::new(settings), None, &metrics, Keep::InCache).await?;
         let world = gathered.world().map_err(GatherError::from)?;
+        let probers = gathered.probers().map_err(GatherError::from)?;
         let shared = Arc::new(Shared {
             world: ArcSwap::from_pointee(world),
             metrics,
@@ -136,7 +140,7 @@ impl Front {
         if let Some(tls) = tls {
             front.tasks.spawn(tls.keep_current(front.stop.clone()));
         }
-        front.spawn_keeper(gathered, front.keeper.lock().await.clone());
+        front.spawn_keeper(gathered, probers, front.keeper.lock().await.clone());
         Ok(front)
     }
 
@@ -182,13 +186,15 @@ impl Front {
         let world = gathered
             .world()
             .map_err(|error: SnapshotError| refused(GatherError::from(error).into()))?;
+        let probers =
+            gathered.probers().map_err(|error| refused(GatherError::from(error).into()))?;
         let mut keeper = self.keeper.lock().await;
         keeper.cancel();
         *keeper = CancellationToken::new();
         // What is spent in between by requests that are under way is spent on the old account.
         world.running.failover.inherit(&before.running.failover);
         self.shared.world.store(Arc::new(world));
-        self.spawn_keeper(gathered, keeper.clone());
+        self.spawn_keeper(gathered, probers, keeper.clone());
         info!("the configuration was reloaded");
         Ok(())
     }
@@ -266,10 +272,23 @@ impl Front {
         });
     }
 
-    fn spawn_keeper(&self, gathered: Gathered, stop: CancellationToken) {
+    fn spawn_keeper(&self, gathered: Gathered, probers: Vec<Prober>, stop: CancellationToken) {
         let failover = gathered.failover();
         self.tasks.spawn(ask_for_fronts(failover, stop.clone()));
+        for prober in probers {
+            let (shared, running) = (Arc::clone(&self.shared), gathered.running());
+            self.tasks.spawn(prober.run(shared, running, gathered.probes(), stop.clone()));
+        }
+        self.tasks.spawn(publish_health(gathered.running(), stop.clone()));
         self.tasks.spawn(gathered.keep(Arc::clone(&self.shared), self.http.clone(), stop));
+    }
+}
+
+/// Lets time pass for health: shares grow and overrides end though nobody probes.
+async fn publish_health(running: Arc<Running>, stop: CancellationToken) {
+    let every = Duration::from_secs(1);
+    while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        running.health.probed().publish(Instant::now(), Timestamp::now());
     }
 }
 

@@ -4,12 +4,19 @@
 //! a report takes a lock, and only the copy's own. Invariant: a copy that is not in `closed` has
 //! its due time in `due`, so that it comes back by itself when a trial is due.
 
+mod probed;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use landbridge_core::breaker::{Breaker, BreakerSettings};
+use landbridge_core::route::StickyKey;
 use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
+
+pub(crate) use self::probed::{Change, CopyState, CopyStatus, LastProbe, Probed};
+
+use crate::settings::Mode;
 
 /// The health of all copies of one configuration.
 #[derive(Debug)]
@@ -20,6 +27,8 @@ pub(crate) struct Health {
     copies: Box<[Copy]>,
     /// Copies whose breaker is closed, as bits.
     closed: AtomicU32,
+    /// What probes and operators say.
+    probed: Probed,
 }
 
 #[derive(Debug)]
@@ -37,8 +46,8 @@ struct State {
 }
 
 impl Health {
-    /// `copies` copies that all work; at most [`MAX_COPIES`] are kept.
-    pub(crate) fn new(copies: usize, settings: BreakerSettings) -> Self {
+    /// `copies` copies that all work as far as readers know; at most [`MAX_COPIES`] are kept.
+    pub(crate) fn new(copies: usize, settings: BreakerSettings, probed: Probed) -> Self {
         let copy = || Copy {
             state: Mutex::new(State { breaker: Breaker::new(settings), trial_until: None }),
             due: AtomicU64::new(0),
@@ -48,7 +57,33 @@ impl Health {
             start: Instant::now(),
             copies: (0..copies.min(MAX_COPIES)).map(|_| copy()).collect(),
             closed: AtomicU32::new(CopySet::ALL.bits()),
+            probed,
         }
+    }
+
+    /// The copies to which a client may be sent: those that work, as far as probes and operators
+    /// let it. Takes no lock.
+    pub(crate) fn usable(
+        &self,
+        now: impl FnOnce() -> Instant,
+        key: impl FnOnce() -> StickyKey,
+    ) -> CopySet {
+        self.probed.usable(self.working(now), key)
+    }
+
+    /// What probes and operators say.
+    pub(crate) fn probed(&self) -> &Probed {
+        &self.probed
+    }
+
+    /// Notes how a probe went. Returns what is new.
+    pub(crate) fn note(&self, copy: CopyId, probe: LastProbe, now: Instant) -> Option<Change> {
+        self.probed.note(copy, probe, now)
+    }
+
+    /// Whether what probes find moves clients.
+    pub(crate) fn mode(&self) -> Mode {
+        self.probed.mode()
     }
 
     /// The copies that work or are due for a trial. Takes no lock.
@@ -127,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_copy_that_fails_is_left_alone_until_a_trial_is_due() {
-        let health = Health::new(3, BreakerSettings::default());
+        let health = Health::new(3, BreakerSettings::default(), Probed::none());
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(!health.fail(copy(1), start) && !health.fail(copy(1), start));
@@ -144,7 +179,8 @@ mod tests {
 
     #[test]
     fn only_one_waits_for_a_trial() {
-        let health = Health::new(1, BreakerSettings { failures: 1, ..Default::default() });
+        let health =
+            Health::new(1, BreakerSettings { failures: 1, ..Default::default() }, Probed::none());
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(health.fail(copy(0), start));
@@ -161,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_copy_that_nobody_knows_works() {
-        let health = Health::new(0, BreakerSettings::default());
+        let health = Health::new(0, BreakerSettings::default(), Probed::none());
         assert!(!health.fail(copy(31), Instant::now()));
         assert!(health.allows(copy(31), Instant::now()));
         assert_eq!(health.working(Instant::now), CopySet::ALL);

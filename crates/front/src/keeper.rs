@@ -16,6 +16,7 @@ use landbridge_store::read::{
 };
 use landbridge_store::{Bucket, BucketLayout};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,8 +24,9 @@ use tracing::{error, info, warn};
 
 use crate::failover::Failover;
 use crate::metrics::{Metrics, OriginLabels, SourceLabels};
+use crate::probe::{Prober, probers};
 use crate::ranges::{self, RangesError, Source};
-use crate::settings::{Channel, Face, Follow, OriginKind, Settings};
+use crate::settings::{Channel, Face, Follow, OriginKind, ProbeSettings, Settings};
 use crate::shared::Shared;
 use crate::snapshot::{Ranges, Snapshot, SnapshotError};
 use crate::world::{OpenError, Running, World, open_face};
@@ -132,6 +134,21 @@ impl Gathered {
         Ok(Self { settings, running, ranges, channels, catalogs, sources, readers })
     }
 
+    /// What runs with this configuration.
+    pub(crate) fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
+    }
+
+    /// Who probes its copies.
+    pub(crate) fn probers(&self) -> Result<Vec<Prober>, OpenError> {
+        probers(&self.settings)
+    }
+
+    /// How they do.
+    pub(crate) fn probes(&self) -> ProbeSettings {
+        self.settings.probes
+    }
+
     /// The accounts of this configuration's overflow edges.
     pub(crate) fn failover(&self) -> Arc<Failover> {
         Arc::clone(&self.running.failover)
@@ -165,6 +182,7 @@ impl Gathered {
                 every: poll,
                 running: Arc::clone(&self.running),
                 expirations: shared.metrics.pointer_expirations.get_or_create(&labels).clone(),
+                stale: shared.metrics.serving_stale.get_or_create(&labels).clone(),
             };
             let current = self.catalogs[at].clone();
             watchers.spawn(watch_catalog(watched, current, news.clone()));
@@ -257,7 +275,7 @@ async fn first_poll(reader: &mut CatalogReader, name: &str) -> Option<Arc<Loaded
             announce(name, &loaded);
             return Some(Arc::new(*loaded));
         }
-        Ok(Ok(Poll::Unchanged(notes))) => report(name, &notes),
+        Ok(Ok(Poll::Unchanged(notes) | Poll::Silent(notes))) => report(name, &notes),
         Ok(Err(error)) => {
             error!(origin = name, error = chain(&error), "the origin cannot be read; asking again");
         }
@@ -313,6 +331,8 @@ struct Watched {
     every: Duration,
     running: Arc<Running>,
     expirations: Counter,
+    /// 1 while no store says what is published.
+    stale: Gauge,
 }
 
 async fn watch_catalog(
@@ -320,7 +340,10 @@ async fn watch_catalog(
     mut current: Option<Arc<Loaded>>,
     news: mpsc::Sender<News>,
 ) {
-    let Watched { channel, name, reader, every, running, expirations } = watched;
+    let Watched { channel, name, reader, every, running, expirations, stale } = watched;
+    // What the first poll found is told before the second one.
+    let is_unconfirmed = current.as_ref().is_none_or(|loaded| loaded.is_unconfirmed);
+    stale.set(i64::from(is_unconfirmed));
     let newer = &running.newer[channel];
     let mut expiry = Expiry::default();
     let mut is_failing = false;
@@ -344,8 +367,18 @@ async fn watch_catalog(
         let poll = newer.due(every, last).await;
         last = Instant::now();
         match reader.poll(current.as_deref(), Timestamp::now()).await {
-            Ok(Poll::Unchanged(notes)) => {
+            Ok(found @ (Poll::Unchanged(_) | Poll::Silent(_))) => {
                 is_failing = false;
+                let (notes, is_stale) = match found {
+                    Poll::Silent(notes) => (notes, true),
+                    Poll::Unchanged(notes) => (notes, false),
+                    Poll::New(_) => (Vec::new(), false),
+                };
+                if is_stale && stale.set(1) == 0 {
+                    warn!(origin = name, "no store answers; the last generation is served on");
+                } else if !is_stale && stale.set(0) == 1 {
+                    info!(origin = name, "a store answers again");
+                }
                 if notes != told {
                     report(&name, &notes);
                     told = notes;
@@ -353,6 +386,7 @@ async fn watch_catalog(
             }
             Ok(Poll::New(loaded)) => {
                 is_failing = false;
+                stale.set(0);
                 announce(&name, &loaded);
                 let loaded = Arc::new(*loaded);
                 // Not held here as well: the old catalog must be free to go while the new one comes.
@@ -368,6 +402,7 @@ async fn watch_catalog(
             }
             Err(error) => {
                 is_failing = true;
+                stale.set(1);
                 warn!(
                     origin = name,
                     error = chain(&error),

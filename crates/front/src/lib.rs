@@ -22,6 +22,7 @@ mod live;
 mod manifests;
 mod metrics;
 mod newer;
+mod probe;
 mod pull;
 mod ranges;
 mod reader;

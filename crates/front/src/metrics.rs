@@ -6,6 +6,7 @@
 mod exported;
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use landbridge_core::topology::CopyId;
@@ -13,10 +14,12 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use self::exported::Exported;
 use crate::failover::Failover;
+use crate::health::{CopyState, CopyStatus, Probed};
 use crate::snapshot::Snapshot;
 
 /// What was asked for, in records and metrics.
@@ -105,6 +108,62 @@ enum Span {
     day,
 }
 
+/// How a probe went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProbeOutcome {
+    Good,
+    Absent,
+    Wrong,
+    Failing,
+}
+
+const PROBE_OUTCOMES: [ProbeOutcome; 4] =
+    [ProbeOutcome::Good, ProbeOutcome::Absent, ProbeOutcome::Wrong, ProbeOutcome::Failing];
+
+impl ProbeOutcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Absent => "absent",
+            Self::Wrong => "wrong",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProbeLabels {
+    copy: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderLabels {
+    provider: String,
+}
+
+/// The counters of one copy's probes.
+#[derive(Debug, Clone)]
+pub(crate) struct ProbeCounters {
+    outcomes: [Counter; PROBE_OUTCOMES.len()],
+    bytes: Counter,
+    seconds: Histogram,
+}
+
+impl ProbeCounters {
+    /// Counts a probe.
+    pub(crate) fn tell(&self, outcome: ProbeOutcome, bytes: u64, latency: Duration) {
+        self.outcomes[outcome as usize].inc();
+        self.bytes.inc_by(bytes);
+        self.seconds.observe(latency.as_secs_f64());
+    }
+}
+
+/// From a millisecond to four seconds.
+fn probe_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 4.0, 7))
+}
+
 /// One overflow edge's counters.
 #[derive(Debug, Clone)]
 pub(crate) struct EdgeCounters {
@@ -177,6 +236,13 @@ pub(crate) struct Metrics {
     copy_bytes: Family<CopyLabels, Counter>,
     copy_wrong_bytes: Family<CopyLabels, Counter>,
     copy_working: Family<CopyLabels, Gauge>,
+    copy_healthy: Family<CopyLabels, Gauge>,
+    copy_share: Family<CopyLabels, Gauge<f64, AtomicU64>>,
+    copy_overridden: Family<CopyLabels, Gauge>,
+    provider_out: Family<ProviderLabels, Gauge>,
+    probes: Family<ProbeLabels, Counter>,
+    probe_bytes: Family<CopyLabels, Counter>,
+    probe_seconds: Family<CopyLabels, Histogram, fn() -> Histogram>,
     edge_bytes: Family<EdgeLabels, Counter>,
     edge_micros: Family<EdgeLabels, Counter>,
     edge_spent: Family<SpentLabels, Gauge<f64, AtomicU64>>,
@@ -192,6 +258,7 @@ pub(crate) struct Metrics {
     pointer_age: Family<OriginLabels, Gauge>,
     pointer_expired: Family<OriginLabels, Gauge>,
     pub(crate) pointer_expirations: Family<OriginLabels, Counter>,
+    pub(crate) serving_stale: Family<OriginLabels, Gauge>,
     copy_pointer_sequence: Family<HoldingLabels, Gauge>,
     copy_holds: Family<HoldingLabels, Gauge>,
     pub(crate) objects: Family<OriginLabels, Gauge>,
@@ -265,6 +332,29 @@ impl Metrics {
                 "copy_working",
                 "1 if the copy is believed to work, 0 if its breaker is open"
             ),
+            copy_healthy: register!(
+                "copy_healthy",
+                "1 if probes find the copy in, 0 if it is out or still returning"
+            ),
+            copy_share: register!(
+                "copy_share",
+                "Which part of its clients the copy may have by its probes, from 0 to 1"
+            ),
+            copy_overridden: register!(
+                "copy_overridden",
+                "1 if an operator's override holds for the copy, else 0"
+            ),
+            provider_out: register!(
+                "provider_out",
+                "1 if all probed copies of the provider are out, else 0"
+            ),
+            probes: register!("probes", "Probes by copy and how they went"),
+            probe_bytes: register!("probe_bytes", "Bytes of objects that probes read"),
+            probe_seconds: {
+                let family = Family::new_with_constructor(probe_seconds as fn() -> Histogram);
+                register_as(&mut registry, "probe_seconds", "How long probes took", &family);
+                family
+            },
             edge_bytes: register!(
                 "edge_bytes",
                 "Bytes that were taken from the cap of an overflow edge; in observe mode those that would have been"
@@ -305,6 +395,10 @@ impl Metrics {
             pointer_expirations: register!(
                 "pointer_expirations",
                 "Pointers in force that were found to have expired"
+            ),
+            serving_stale: register!(
+                "serving_stale",
+                "1 while no store says what is published and the last good generation is served, else 0"
             ),
             copy_pointer_sequence: register!(
                 "copy_pointer_sequence",
@@ -366,6 +460,36 @@ impl Metrics {
         }
     }
 
+    /// The counters of the probes of the copy with this name.
+    pub(crate) fn probes(&self, copy: &str) -> ProbeCounters {
+        let labels = CopyLabels { copy: copy.to_owned() };
+        ProbeCounters {
+            outcomes: PROBE_OUTCOMES.map(|outcome| {
+                let labels = ProbeLabels { copy: copy.to_owned(), outcome: outcome.name() };
+                self.probes.get_or_create(&labels).clone()
+            }),
+            bytes: self.probe_bytes.get_or_create(&labels).clone(),
+            seconds: self.probe_seconds.get_or_create(&labels).clone(),
+        }
+    }
+
+    /// How all copies are.
+    pub(crate) fn set_statuses(&self, statuses: &[CopyStatus], probed: &Probed) {
+        for status in statuses {
+            let labels = CopyLabels { copy: status.name.clone() };
+            let is_in = status.state == CopyState::In;
+            self.copy_healthy.get_or_create(&labels).set(i64::from(is_in));
+            self.copy_share.get_or_create(&labels).set(status.share);
+            let is_overridden = i64::from(status.operator.is_some());
+            self.copy_overridden.get_or_create(&labels).set(is_overridden);
+            if let Some(provider) = &status.provider {
+                let is_out = i64::from(probed.is_provider_out(provider));
+                let labels = ProviderLabels { provider: provider.clone() };
+                self.provider_out.get_or_create(&labels).set(is_out);
+            }
+        }
+    }
+
     /// The counters of an overflow edge.
     pub(crate) fn edge(&self, site: &str, edge: &str) -> EdgeCounters {
         let labels = EdgeLabels { site: site.to_owned(), edge: edge.to_owned() };
@@ -418,6 +542,12 @@ impl Metrics {
         let newest = i64::try_from(newest).unwrap_or(i64::MAX);
         self.copy_pointer_sequence.get_or_create(&labels).set(newest);
         self.copy_holds.get_or_create(&labels).set(i64::from(is_current));
+    }
+
+    /// Whether an origin's releases are served though no store says what is published.
+    pub(crate) fn is_stale(&self, origin: &str) -> bool {
+        let labels = OriginLabels { origin: origin.to_owned() };
+        self.serving_stale.get(&labels).is_some_and(|stale| stale.get() == 1)
     }
 
     /// How old pointers are, which changes though nothing else does.

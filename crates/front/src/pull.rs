@@ -207,24 +207,24 @@ impl<'a> Asked<'a> {
         site: &'a Site,
         repository: &str,
         holders: CopySet,
-        working: CopySet,
+        usable: CopySet,
     ) -> Candidates<'a> {
         let key = StickyKey::new(self.network.key(), repository);
-        site.routes.candidates(self.place, key, holders.and(site.copies), working)
+        site.routes.candidates(self.place, key, holders.and(site.copies), usable)
     }
 }
 
 impl World {
     /// Decides and answers what can be answered at once; `None` if something must be fetched first.
-    pub(crate) fn answer_now(&self, asked: &Asked<'_>, working: CopySet) -> Option<Answer> {
-        match self.try_now(asked, working) {
+    pub(crate) fn answer_now(&self, asked: &Asked<'_>, usable: CopySet) -> Option<Answer> {
+        match self.try_now(asked, usable) {
             Ok(Some(answer)) if asked.head.is_head() => Some(answer.without_body()),
             Ok(now) => now,
             Err(error) => Some(Answer::error(&error)),
         }
     }
 
-    fn try_now(&self, asked: &Asked<'_>, working: CopySet) -> Result<Option<Answer>, OciError> {
+    fn try_now(&self, asked: &Asked<'_>, usable: CopySet) -> Result<Option<Answer>, OciError> {
         let request = asked.request.as_ref().map_err(Clone::clone)?;
         if asked.kind() == Kind::mirror {
             return Ok(None);
@@ -256,7 +256,7 @@ impl World {
             {
                 Ok(None)
             }
-            _ => match self.published_now(asked, site, catalog, request, working) {
+            _ => match self.published_now(asked, site, catalog, request, usable) {
                 // What no generation knows may be in the origin's registry already, or in a newer
                 // one.
                 Err(error)
@@ -277,20 +277,20 @@ impl World {
         site: &Site,
         catalog: &Catalog,
         request: &Request<'_>,
-        working: CopySet,
+        usable: CopySet,
     ) -> Result<Option<Answer>, OciError> {
         match request {
             Request::Blob { repository, digest } => {
                 match self.snapshot.site_settings(site).delivery {
                     Delivery::Proxy => Ok(None),
                     Delivery::Redirect => {
-                        self.redirect(asked, site, catalog, repository, digest, working)
+                        self.redirect(asked, site, catalog, repository, digest, usable)
                     }
                 }
             }
             Request::Manifest { repository, reference } => {
                 let (info, by) = resolve(catalog, repository, *reference)?;
-                self.manifest_now(asked, site, &info, by, working)
+                self.manifest_now(asked, site, &info, by, usable)
             }
             Request::Tags { repository, page } => {
                 let view = catalog.repository(repository).ok_or_else(lists::name_unknown)?;

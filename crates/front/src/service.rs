@@ -73,8 +73,8 @@ impl Service<Request<Incoming>> for PullService {
             {
                 return Answering::Now(Some(self.finish(&world, &asked, Err(error))));
             }
-            let working = world.running.health.working(Instant::now);
-            if let Some(answer) = world.answer_now(&asked, working) {
+            let usable = world.running.health.usable(Instant::now, || asked.key());
+            if let Some(answer) = world.answer_now(&asked, usable) {
                 self.shared.record(&world, self.thread, &asked, &answer);
                 return Answering::Now(Some(answer.response));
             }

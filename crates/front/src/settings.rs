@@ -5,6 +5,7 @@
 
 mod failover;
 mod limits;
+mod probes;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use url::Url;
 
 pub use self::failover::{FailoverSettings, Fronts, Mode, OverflowEdge, OverflowRule};
 pub use self::limits::LimitSettings;
+pub use self::probes::{Override, OverrideState, ProbeSettings};
 
 /// Everything that a front needs to run.
 #[derive(Debug, Clone)]
@@ -49,6 +51,8 @@ pub struct Settings {
     pub caches: CacheSettings,
     /// When a copy that fails is left alone.
     pub breaker: BreakerSettings,
+    /// How copies are probed.
+    pub probes: ProbeSettings,
     /// What it may cost when copies fail.
     pub failover: FailoverSettings,
     /// How much a client's network may ask for, if there is any limit to it.
@@ -128,6 +132,8 @@ pub struct CopySettings {
     pub region: Option<String>,
     /// How clients reach it.
     pub face: Face,
+    /// What an operator says of it, whatever probes find.
+    pub operator: Option<Override>,
     /// What its provider charges for what leaves it.
     pub rates: Rates,
     /// The bucket as the front itself reads it, to learn what the copy holds. Without one the

@@ -18,7 +18,7 @@ use tracing::{error, warn};
 use url::Url;
 
 use crate::failover::Failover;
-use crate::health::Health;
+use crate::health::{Health, Probed};
 use crate::limits::Limits;
 use crate::live::{LiveOrigin, LivePresence};
 use crate::manifests::ManifestCache;
@@ -159,7 +159,9 @@ impl Running {
         metrics: &Metrics,
         before: Option<&World>,
     ) -> Result<Self, OpenError> {
-        let health = Arc::new(Health::new(settings.copies.len(), settings.breaker));
+        let before = before.map(|before| &*before.running);
+        let probed = Probed::new(settings, before.map(|before| before.health.probed()));
+        let health = Arc::new(Health::new(settings.copies.len(), settings.breaker, probed));
         let readers = settings
             .copies
             .iter()
@@ -184,7 +186,6 @@ impl Running {
         let manifests = ManifestCache::new(settings.caches.manifest_bytes);
         let newer = settings.channels().iter().map(|_| Newer::new()).collect();
         let suspects = Suspects::new();
-        let before = before.map(|before| &*before.running);
         let failover = Failover::open(settings, metrics, before.map(|before| &*before.failover));
         let limits =
             Limits::open(settings, metrics, before.and_then(|before| before.limits.as_ref()));
@@ -283,6 +284,18 @@ fn open_registry(
     client
         .map(|client| Reader::Registry(Arc::new(client)))
         .map_err(|source| OpenError::Registry { copy: copy.to_owned(), source })
+}
+
+/// A copy's public address, asked over connections that are made anew each time.
+pub(crate) fn open_fresh_face(
+    copy: &str,
+    url: &Url,
+    layout: BucketLayout,
+    timeout: Duration,
+) -> Result<PublicFace, OpenError> {
+    let timeouts = FaceTimeouts { connect: timeout, head: timeout, idle: timeout };
+    let opened = PublicFace::fresh(url, layout, timeouts);
+    opened.map_err(|source| OpenError::Face { copy: copy.to_owned(), source })
 }
 
 /// A copy's public address, as this front reads it.

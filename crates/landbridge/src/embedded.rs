@@ -106,6 +106,7 @@ impl DataDirectory {
             provider: None,
             region: None,
             prices: None,
+            operator: None,
             registry: Some(Registry {
                 url: None,
                 repository_prefix: None,
@@ -128,6 +129,7 @@ impl DataDirectory {
         let mirrors = (MIRRORS.iter().zip(self.mirrors()))
             .map(|(mirror, (name, _, directory))| Mirror {
                 prices: None,
+                operator: None,
                 name: Some(Name::literal(&name)),
                 provider: Some(PlaceName::literal(mirror.provider)),
                 region: Some(PlaceName::literal(mirror.region)),

@@ -119,6 +119,25 @@ impl PublicFace {
         layout: BucketLayout,
         timeouts: FaceTimeouts,
     ) -> Result<Self, FaceError> {
+        Self::with(base, layout, timeouts, |client| client)
+    }
+
+    /// The same, with a connection of its own for each request: names, routes and certificates are
+    /// met as whoever comes for the first time meets them.
+    pub fn fresh(
+        base: &Url,
+        layout: BucketLayout,
+        timeouts: FaceTimeouts,
+    ) -> Result<Self, FaceError> {
+        Self::with(base, layout, timeouts, |client| client.pool_max_idle_per_host(0))
+    }
+
+    fn with(
+        base: &Url,
+        layout: BucketLayout,
+        timeouts: FaceTimeouts,
+        change: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, FaceError> {
         let base = base.as_str().trim_end_matches('/').to_owned();
         install_tls();
         let redirects = reqwest::redirect::Policy::limited(MOST_REDIRECTS);
@@ -126,9 +145,8 @@ impl PublicFace {
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.idle)
             .redirect(redirects)
-            .referer(false)
-            .build()
-            .map_err(|error| failing(&base, &error))?;
+            .referer(false);
+        let client = change(client).build().map_err(|error| failing(&base, &error))?;
         Ok(Self { client, base, layout, timeouts })
     }
 

@@ -63,6 +63,8 @@ pub(crate) fn of(generation: &Digest, holdings: &[CopyHolding]) -> CopySet {
 /// One copy's answer: what it holds, or what it held before and why that is not known anew.
 pub(crate) struct Answer {
     held: CopyHolding,
+    /// Whether the copy answered at all.
+    pub(crate) is_heard: bool,
     note: Option<String>,
 }
 
@@ -100,7 +102,9 @@ async fn ask_one(
         }
     };
     let name = source.name();
-    let (read, note) = match tokio::time::timeout(deadline, reading).await {
+    let answered = tokio::time::timeout(deadline, reading).await;
+    let is_heard = matches!(answered, Ok(Ok(_)));
+    let (read, note) = match answered {
         Ok(Ok(HoldingRead::Found(read))) => (Some(read), None),
         Ok(Ok(HoldingRead::Unchanged)) => (before.cloned(), None),
         Ok(Ok(HoldingRead::Absent)) => {
@@ -112,7 +116,7 @@ async fn ask_one(
             (before.cloned(), Some(why))
         }
     };
-    Answer { held: CopyHolding { copy, read }, note }
+    Answer { held: CopyHolding { copy, read }, is_heard, note }
 }
 
 /// The holdings of `catalog`; what is to be said about the others goes to `notes`.
@@ -122,7 +126,7 @@ pub(crate) fn noted(
     notes: &mut Vec<String>,
 ) -> Vec<CopyHolding> {
     let mut holdings = Vec::with_capacity(answers.len());
-    for Answer { mut held, note } in answers {
+    for Answer { mut held, note, .. } in answers {
         notes.extend(note);
         if let Some(other) = held.holding().map(|holding| &holding.catalog)
             && other != catalog

@@ -142,6 +142,8 @@ pub enum Poll {
     /// Nothing that changes an answer, but perhaps something to warn of: what was refused,
     /// missing or failing, a sentence for each.
     Unchanged(Vec<String>),
+    /// The same, and neither the authority nor any copy was heard of.
+    Silent(Vec<String>),
     /// Another pointer, or other holdings.
     New(Box<Loaded>),
 }
@@ -204,6 +206,7 @@ impl CatalogReader {
         .await;
         notes.extend(refused);
         let is_heard = matches!(&searched, Ok(search) if search.latest.is_some());
+        let is_silent = !is_heard && !holdings.iter().any(|answer| answer.is_heard);
         let holdings = holders::noted(holdings, &self.catalog, &mut notes);
         let pointer = self.choose(known, searched, before, &holdings, &mut notes).await?;
         let same = current.filter(|current| current.pointer == pointer);
@@ -214,7 +217,8 @@ impl CatalogReader {
             && CopyHolding::same(&same.holdings, &holdings)
         {
             if same.is_unconfirmed == is_unconfirmed {
-                return Ok(Poll::Unchanged(notes));
+                let poll = if is_silent { Poll::Silent } else { Poll::Unchanged };
+                return Ok(poll(notes));
             }
             // What the cache lacks is in the stores.
             if same.notes.is_empty() {

@@ -89,7 +89,9 @@ impl Judgement {
                 let is_chosen = Some(copy) == chosen;
                 let mut rank = 1;
                 if let (Some(edge), false) = (self.edges.get(&copy), self.own.contains(copy)) {
-                    verdict.reason.clone_from(edge);
+                    let route = verdict.reason.split(", ").skip(1);
+                    let more: Vec<_> = [edge.as_str()].into_iter().chain(route).collect();
+                    verdict.reason = more.join(", ");
                     if chosen.is_none() {
                         verdict.reason.push_str(", which leaves no room for a pull now");
                     }

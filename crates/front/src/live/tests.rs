@@ -94,7 +94,7 @@ fn copy() -> CopyId {
 }
 
 fn health() -> Arc<Health> {
-    Arc::new(Health::new(1, BreakerSettings::default()))
+    Arc::new(Health::new(1, BreakerSettings::default(), crate::health::Probed::none()))
 }
 
 fn client(url: &str) -> Arc<RegistryClient> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use landbridge_core::breaker::BreakerSettings;
 use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
+use landbridge_core::health::HealthSettings;
 use landbridge_core::place::{RangeFormat, SuspicionLimits};
 use landbridge_core::price::Rates;
 use landbridge_core::route::StickyKey;
@@ -13,7 +14,8 @@ use landbridge_core::route::StickyKey;
 use super::*;
 use crate::settings::{
     CacheSettings, ConnectionLimits, CopySettings, Delivery, FailoverSettings, Fronts,
-    ListenSettings, LiveRegistry, Mode, NeighbourRule, OriginSettings, RecordMode, RecordSettings,
+    ListenSettings, LiveRegistry, Mode, NeighbourRule, OriginSettings, ProbeSettings, RecordMode,
+    RecordSettings,
 };
 
 fn copy(name: &str, place: Option<(&str, &str)>, face: Face) -> CopySettings {
@@ -24,6 +26,7 @@ fn copy(name: &str, place: Option<(&str, &str)>, face: Face) -> CopySettings {
         region,
         face,
         rates: Rates::default(),
+        operator: None,
         store: None,
     }
 }
@@ -119,6 +122,14 @@ fn settings() -> Settings {
             fetch_timeout: second,
         },
         breaker: BreakerSettings::default(),
+        probes: ProbeSettings {
+            mode: Mode::Observe,
+            period: second,
+            timeout: second,
+            health: HealthSettings { fall: 3, rise: 2, return_over: second },
+            budget_requests: 1,
+            budget_bytes: 1,
+        },
         failover: FailoverSettings {
             mode: Mode::Observe,
             fronts: Fronts { count: 1, command: None },

@@ -7,6 +7,7 @@
 
 pub(crate) mod copies;
 pub(crate) mod failover;
+pub(crate) mod health;
 pub(crate) mod limits;
 pub(crate) mod own;
 pub(crate) mod prices;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::copies::{Mirror, Origin, Site};
 use self::failover::Failover;
+use self::health::Health;
 use self::limits::ClientLimits;
 use self::own::Own;
 use self::prices::ProviderPrices;
@@ -72,6 +74,8 @@ pub(crate) struct Raw {
     pub(crate) cache: Cache,
     /// When a copy that fails is left alone, and for how long.
     pub(crate) breaker: Breaker,
+    /// How copies are probed, and when one of them gets no clients.
+    pub(crate) health: Health,
     /// What it may cost when copies fail. Where clients may go then is said by each site's
     /// `overflow`.
     pub(crate) failover: Failover,

@@ -15,6 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use landbridge_core::money::{Money, MoneyError};
 use landbridge_core::place::Places;
 use landbridge_core::price::{PriceError, RequestPrice, VolumePrice};
@@ -112,6 +113,7 @@ scalars! {
     Volume, "volume-price", "price for bytes";
     Requests, "request-price", "price for 1,000 requests";
     Sum, "sum", "sum of money";
+    Moment, "date-time", "moment";
     RequestRate, "request-rate", "rate of requests";
     ByteRate, "byte-rate", "rate of bytes";
 }
@@ -267,6 +269,26 @@ impl FromStr for Sum {
 }
 
 impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A moment, as RFC 3339 writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(pub(crate) Timestamp);
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!("`{text}` is not a moment: write date, time and offset, as in `2026-12-24T18:00:00Z`")
+        })
+    }
+}
+
+impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -178,11 +178,13 @@ fn the_shape_knows_every_type() {
         free,
         [
             ".failover.fronts_command",
+            ".mirrors.override.reason",
             ".origin.access.issuers.audience",
             ".origin.access.issuers.url",
             ".origin.access.tokens.service",
             ".origin.events.webhooks.secret_variable",
             ".origin.events.webhooks.url_variable",
+            ".origins.override.reason",
             ".origins.registry.credentials.password_variable",
             ".origins.registry.credentials.username",
             ".origins.store.catalog",

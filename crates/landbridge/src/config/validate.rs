@@ -7,6 +7,7 @@
 mod copies;
 mod failover;
 mod files;
+mod health;
 mod limits;
 mod own;
 mod prices;
@@ -114,6 +115,7 @@ impl Validator<'_> {
         }
         let priced = PricedCopies { settings: copies.settings.as_deref(), prices };
         let sites = validator.sites(raw, &copies.names, &priced);
+        let probes = validator.probes(raw);
         let failover = validator.failover(raw);
         let records = validator.records(&raw.records);
         let caches = validator.caches(&raw.cache, &root.field("cache"));
@@ -131,6 +133,7 @@ impl Validator<'_> {
             records,
             caches,
             breaker,
+            probes,
             failover,
             limits: required(limits)?,
             cache_directory: raw.cache.directory.as_ref().map(|path| validator.resolve(path)),

@@ -164,7 +164,7 @@ impl World {
     async fn load(&self, current: Option<&Loaded>) -> Loaded {
         match self.reader.poll(current, NOW).await.unwrap() {
             Poll::New(loaded) => *loaded,
-            Poll::Unchanged(notes) => panic!("unchanged: {notes:?}"),
+            Poll::Unchanged(notes) | Poll::Silent(notes) => panic!("unchanged: {notes:?}"),
         }
     }
 }
@@ -208,7 +208,7 @@ impl Image {
 
 fn unchanged(poll: Poll) -> Vec<String> {
     match poll {
-        Poll::Unchanged(notes) => notes,
+        Poll::Unchanged(notes) | Poll::Silent(notes) => notes,
         Poll::New(loaded) => panic!("new: {loaded:?}"),
     }
 }

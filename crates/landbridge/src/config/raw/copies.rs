@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::raw::failover::Overflow;
+use crate::config::raw::health::Override;
 use crate::config::raw::prices::Prices;
 use crate::config::scalar::{
     FilePath, Generation, Host, Name, Page, Period, PlaceName, Prefix, StoreUrl, WebUrl,
@@ -39,6 +40,9 @@ pub(crate) struct Origin {
     /// everyone. A directory, and a registry on this machine, charge nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prices: Option<Prices>,
+    /// What an operator says of it until some moment, whatever probes find.
+    #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<Override>,
 }
 
 /// An OCI registry.
@@ -179,6 +183,9 @@ pub(crate) struct Mirror {
     /// nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prices: Option<Prices>,
+    /// What an operator says of it until some moment, whatever probes find.
+    #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<Override>,
 }
 
 /// A bucket with a public address.

@@ -13,6 +13,7 @@ use landbridge_registry::{Credentials, Secret};
 use landbridge_store::BucketLayout;
 use url::Url;
 
+use super::health::operator;
 use super::{Listener, Validator};
 use crate::config::own_url;
 use crate::config::path::Path;
@@ -142,6 +143,7 @@ impl Validator<'_> {
             provider: raw.provider.as_ref().map(ToString::to_string),
             region: raw.region.as_ref().map(ToString::to_string),
             face,
+            operator: operator(raw.operator.as_ref()),
             rates: Rates::default(),
             store,
         };
@@ -339,6 +341,7 @@ impl Validator<'_> {
             provider: raw.provider.as_ref().map(ToString::to_string),
             region: raw.region.as_ref().map(ToString::to_string),
             face,
+            operator: operator(raw.operator.as_ref()),
             rates: Rates::default(),
             store,
         })

@@ -161,7 +161,7 @@ async fn what_a_mirror_makes_up_is_refused_and_named() {
     for (sequence, envelope, what) in table {
         world.plant(sequence, &envelope).await;
         let polled = match world.reader.poll(Some(&first), NOW).await.unwrap() {
-            Poll::Unchanged(notes) => notes,
+            Poll::Unchanged(notes) | Poll::Silent(notes) => notes,
             Poll::New(loaded) => {
                 assert_eq!(loaded.pointer, first.pointer, "{what}");
                 loaded.notes

@@ -20,7 +20,7 @@ impl World {
     async fn shown(&self, before: Option<&Loaded>, now: Timestamp) -> Option<Loaded> {
         match self.reader.poll(before, now).await.unwrap() {
             Poll::New(loaded) => Some(*loaded),
-            Poll::Unchanged(notes) => {
+            Poll::Unchanged(notes) | Poll::Silent(notes) => {
                 assert!(notes.is_empty(), "{notes:?}");
                 None
             }

@@ -1,0 +1,323 @@
+//! The prober: asks every copy, as clients would, whether it still gives what it holds.
+//!
+//! Each copy has a task of its own, so that a slow one delays no other. Probes take turns: a `HEAD`
+//! of a random object that the copy is known to hold, the whole of a small one, hashed, another
+//! `HEAD`, and the last byte of a large one. After a probe that failed the same kind is asked
+//! again: whoever only breaks bodies is found as fast as whoever is gone. Connections are made
+//! anew each time, for names, routes and certificates are what fails most.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use landbridge_core::Digest;
+use landbridge_core::record::AccessRecord;
+use landbridge_core::topology::{CopyId, CopySet};
+use landbridge_store::PublicFace;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::health::{CopyState, LastProbe};
+use crate::metrics::{ProbeCounters, ProbeOutcome};
+use crate::reader::{ReadError, Reader};
+use crate::settings::{Face, ProbeSettings, Settings};
+use crate::shared::Shared;
+use crate::world::{OpenError, Running, World, open_fresh_face};
+
+/// Whole objects that are read have at most this many bytes.
+const SMALL: u64 = 4_096;
+/// How many objects are looked at to find one that suits a probe.
+const LOOKED_AT: usize = 64;
+const HOUR: Duration = Duration::from_hours(1);
+
+/// What a probe asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Head,
+    Whole,
+    Range,
+}
+
+/// In which order.
+const TURNS: [Kind; 4] = [Kind::Head, Kind::Whole, Kind::Head, Kind::Range];
+
+/// How a probe went.
+#[derive(Debug)]
+enum Outcome {
+    Good {
+        bytes: u64,
+    },
+    /// The copy answered, and lacks what it is known to hold.
+    Absent,
+    Wrong(String),
+    Failing(String),
+}
+
+/// Who probes one copy.
+pub(crate) struct Prober {
+    copy: CopyId,
+    name: String,
+    /// Its public address, with connections that are made anew; other copies as the front reads
+    /// them.
+    face: Option<PublicFace>,
+}
+
+/// The probers of a configuration: of the copies that its sites' routes can choose.
+pub(crate) fn probers(settings: &Settings) -> Result<Vec<Prober>, OpenError> {
+    let choosable = settings.sites.iter().flat_map(|site| {
+        let origin = settings.origins.get(site.origin).map(|origin| origin.copy);
+        site.mirrors.iter().copied().chain(origin)
+    });
+    let choosable: CopySet = choosable.filter_map(CopyId::new).collect();
+    let timeout = settings.probes.timeout;
+    choosable
+        .iter()
+        .filter_map(|copy| Some((copy, settings.copies.get(copy.index())?)))
+        .map(|(copy, of)| {
+            let face = match &of.face {
+                Face::Bucket { url, layout } => {
+                    Some(open_fresh_face(&of.name, url, *layout, timeout)?)
+                }
+                Face::Registry { .. } | Face::Embedded { .. } | Face::Streamed => None,
+            };
+            Ok(Prober { copy, name: of.name.clone(), face })
+        })
+        .collect()
+}
+
+impl Prober {
+    /// Probes until `stop`.
+    pub(crate) async fn run(
+        self,
+        shared: Arc<Shared>,
+        running: Arc<Running>,
+        settings: ProbeSettings,
+        stop: CancellationToken,
+    ) {
+        let counters = shared.metrics.probes(&self.name);
+        let mut turn = 0;
+        let mut spent = Budget::new(Instant::now());
+        // Not all fronts at once, nor all copies.
+        let mut wait = settings.period.mul_f64(jitter());
+        while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+            let fronts = u64::from(running.failover.fronts());
+            let world = shared.world();
+            let bytes_left = spent.bytes_left(settings.budget_bytes / fronts, Instant::now());
+            let begin = Instant::now();
+            let Some((kind, digest, outcome)) = self
+                .probe(&world, &running, TURNS[turn % TURNS.len()], bytes_left, settings.timeout)
+                .await
+            else {
+                // Nothing is known that could be asked for.
+                wait = settings.period;
+                continue;
+            };
+            let latency = begin.elapsed();
+            let read = if let Outcome::Good { bytes } = outcome { bytes } else { 0 };
+            spent.add(read);
+            if self.tell(&shared, &running, &counters, (kind, digest), outcome, latency) {
+                turn += 1;
+            }
+            let least = HOUR.mul_f64(fronts as f64 / settings.budget_requests.max(1) as f64);
+            wait = settings.period.max(least).mul_f64(0.9 + jitter() / 5.0).saturating_sub(latency);
+        }
+    }
+
+    /// One probe; `None` if nothing is known to ask for.
+    async fn probe(
+        &self,
+        world: &World,
+        running: &Running,
+        kind: Kind,
+        bytes_left: u64,
+        timeout: Duration,
+    ) -> Option<(Kind, Digest, Outcome)> {
+        let kind = if bytes_left < SMALL { Kind::Head } else { kind };
+        let (repository, digest, size) = pick(world, self.copy, kind)?;
+        let kind = if size > SMALL && kind == Kind::Whole { Kind::Head } else { kind };
+        let asked = async {
+            match &self.face {
+                Some(face) => ask(face, kind, &digest, size).await,
+                None => read(running.reader(self.copy), &repository, &digest, size).await,
+            }
+        };
+        let outcome = match tokio::time::timeout(timeout, asked).await {
+            Ok(Ok(bytes)) => Outcome::Good { bytes },
+            Ok(Err(ReadError::Absent)) => Outcome::Absent,
+            Ok(Err(ReadError::WrongBytes(why))) => Outcome::Wrong(why),
+            Ok(Err(ReadError::Failing(why))) => Outcome::Failing(why),
+            Err(_) => Outcome::Failing(format!("it took longer than {} ms", timeout.as_millis())),
+        };
+        Some((kind, digest, outcome))
+    }
+
+    /// Tells everybody how a probe went; true if it went well.
+    fn tell(
+        &self,
+        shared: &Shared,
+        running: &Running,
+        counters: &ProbeCounters,
+        (kind, digest): (Kind, Digest),
+        outcome: Outcome,
+        latency: Duration,
+    ) -> bool {
+        let (told, bytes, problem) = match outcome {
+            Outcome::Good { bytes } => (ProbeOutcome::Good, bytes, None),
+            // Of a registry nobody knows which of its repositories has an object.
+            Outcome::Absent if matches!(running.reader(self.copy), Reader::Registry(_)) => {
+                (ProbeOutcome::Good, 0, None)
+            }
+            Outcome::Absent => {
+                let why = format!("{digest} is absent, though the copy is known to hold it");
+                (ProbeOutcome::Absent, 0, Some(why))
+            }
+            Outcome::Wrong(why) => {
+                error!(copy = self.name, %digest, why, "a copy serves wrong bytes");
+                running.suspects.insert(self.copy, digest);
+                (ProbeOutcome::Wrong, 0, Some(why))
+            }
+            Outcome::Failing(why) => (ProbeOutcome::Failing, 0, Some(why)),
+        };
+        counters.tell(told, bytes, latency);
+        let record = AccessRecord {
+            time: "",
+            site: "",
+            method: if kind == Kind::Head { "HEAD" } else { "GET" },
+            kind: "probe",
+            repository: "",
+            tag: "",
+            digest: Some(&digest),
+            provider: "",
+            region: "",
+            copy: &self.name,
+            status: if problem.is_none() { 200 } else { 503 },
+            bytes,
+            agent: "landbridge",
+        };
+        shared.records.write(self.copy.index(), SystemTime::now(), record);
+        let is_good = problem.is_none();
+        let last = LastProbe { at: Timestamp::now(), latency, error: problem.clone() };
+        if let Some(change) = running.health.note(self.copy, last, Instant::now()) {
+            let why = problem.unwrap_or_default();
+            let mode = match running.health.mode() {
+                crate::settings::Mode::Observe => "observe",
+                crate::settings::Mode::Enforce => "enforce",
+            };
+            match change.state {
+                CopyState::Out => warn!(copy = change.copy, mode, why, "a copy is out"),
+                CopyState::Returning => info!(copy = change.copy, mode, "a copy is coming back"),
+                CopyState::In => info!(copy = change.copy, mode, "a copy is in"),
+            }
+            if let Some(provider) = change.provider_out {
+                error!(provider, mode, "all copies of a provider are out");
+            }
+        }
+        is_good
+    }
+}
+
+/// Asks a public address; how many bytes were read.
+async fn ask(face: &PublicFace, kind: Kind, digest: &Digest, size: u64) -> Result<u64, ReadError> {
+    match kind {
+        Kind::Head => match face.head(digest).await? {
+            Some(told) if told == size => Ok(0),
+            Some(told) => {
+                Err(ReadError::WrongBytes(format!("{digest} has {told} bytes instead of {size}")))
+            }
+            None => Err(ReadError::Absent),
+        },
+        Kind::Whole => Ok(face.get_verified(digest, size.max(1)).await?.len() as u64),
+        Kind::Range => match face.try_range(digest, size).await? {
+            Some(landbridge_store::RangeAnswer::Honoured) => Ok(1),
+            // An audit's finding: clients that begin at the first byte are served all the same.
+            Some(landbridge_store::RangeAnswer::Ignored) => Ok(0),
+            Some(landbridge_store::RangeAnswer::Wrong(why)) => Err(ReadError::WrongBytes(why)),
+            None => Err(ReadError::Absent),
+        },
+    }
+}
+
+/// Asks a copy that clients do not reach as a bucket.
+async fn read(
+    reader: &Reader,
+    repository: &str,
+    digest: &Digest,
+    size: u64,
+) -> Result<u64, ReadError> {
+    match reader.size(repository, digest).await? {
+        Some(told) if told == size || matches!(reader, Reader::Registry(_)) => Ok(0),
+        Some(told) => {
+            Err(ReadError::WrongBytes(format!("{digest} has {told} bytes instead of {size}")))
+        }
+        None => Err(ReadError::Absent),
+    }
+}
+
+/// A random object that the copy is known to hold and that suits the probe, with its size; for a
+/// registry, of which nothing is known before it is asked, one that it need not have.
+fn pick(world: &World, copy: CopyId, kind: Kind) -> Option<(String, Digest, u64)> {
+    let snapshot = &world.snapshot;
+    let sites = snapshot.sites.iter().filter(|site| site.copies.contains(copy));
+    let mut found = None;
+    for loaded in sites.filter_map(|site| snapshot.catalog(site)) {
+        let catalog = &loaded.catalog;
+        let count = catalog.object_count();
+        if count == 0 {
+            continue;
+        }
+        let begin = usize::try_from(random() % count as u64).unwrap_or(0);
+        for at in 0..count.min(LOOKED_AT) {
+            let Some((digest, presence)) = catalog.nth_object((begin + at) % count) else { break };
+            if presence.size == 0 || !presence.copies.contains(copy) {
+                continue;
+            }
+            let suits = match kind {
+                Kind::Head => true,
+                Kind::Whole => presence.size <= SMALL,
+                Kind::Range => presence.size > SMALL,
+            };
+            let repository = catalog.repositories_after("").next().unwrap_or_default();
+            found = Some((repository.to_owned(), digest, presence.size));
+            if suits {
+                return found;
+            }
+        }
+    }
+    let is_registry = matches!(world.running.reader(copy), Reader::Registry(_));
+    found.or_else(|| {
+        is_registry.then(|| ("landbridge/probe".to_owned(), Digest::sha256_of(b"landbridge"), 10))
+    })
+}
+
+/// What was read from a copy in this hour.
+struct Budget {
+    begin: Instant,
+    bytes: u64,
+}
+
+impl Budget {
+    fn new(begin: Instant) -> Self {
+        Self { begin, bytes: 0 }
+    }
+
+    fn bytes_left(&mut self, limit: u64, now: Instant) -> u64 {
+        if now.saturating_duration_since(self.begin) >= HOUR {
+            *self = Self::new(now);
+        }
+        limit.saturating_sub(self.bytes)
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+fn random() -> u64 {
+    // Without randomness the same object is asked for again, which is no harm.
+    getrandom::u64().unwrap_or(0)
+}
+
+/// A number in [0, 1).
+fn jitter() -> f64 {
+    (random() >> 11) as f64 / (1_u64 << 53) as f64
+}
