@@ -2,6 +2,7 @@
 //!
 //! Why: a key that lies in a repository is found by scanners and expires; `openssl` makes one in a moment.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::program;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A self-signed certificate for `localhost` and 127.0.0.1, with its key, as PEM files.
+/// A self-signed certificate for `localhost`, 127.0.0.1 and 127.0.1.1, with its key, as PEM files.
 #[derive(Debug)]
 pub struct Certificate {
     dir: TempDir,
@@ -28,7 +29,7 @@ impl Certificate {
         command
             .args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt"])
             .args(["ec_paramgen_curve:prime256v1", "-days", "2", "-subj", "/CN=localhost"])
-            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.1.1"])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .arg("-keyout")
             .arg(certificate.key())
@@ -36,6 +37,25 @@ impl Certificate {
             .arg(certificate.chain());
         run(&mut command, LIMIT)?;
         Ok(certificate)
+    }
+
+    /// Makes it one that expired long ago, with the same key and names.
+    pub fn expire(&self) -> Result<()> {
+        let home = self.dir.path();
+        let config = "[ca]\ndefault_ca = it\n[it]\ndatabase = index\nnew_certs_dir = .\ndefault_md = sha256\n\
+            policy = names\nx509_extensions = more\n[names]\ncommonName = supplied\n[more]\n\
+            subjectAltName = DNS:localhost,IP:127.0.0.1,IP:127.0.1.1\nbasicConstraints = critical,CA:FALSE\n";
+        fs::write(home.join("ca.conf"), config)?;
+        fs::write(home.join("index"), "")?;
+        let mut request = program::command("openssl", home)?;
+        request.args(["req", "-new", "-subj", "/CN=localhost", "-key"]).arg(self.key());
+        run(request.arg("-out").arg(home.join("request.pem")), LIMIT)?;
+        let mut sign = program::command("openssl", home)?;
+        sign.current_dir(home).args(["ca", "-batch", "-selfsign", "-notext", "-rand_serial"]);
+        sign.args(["-config", "ca.conf", "-in", "request.pem", "-keyfile"]).arg(self.key());
+        sign.args(["-startdate", "240101000000Z", "-enddate", "240102000000Z", "-out"]);
+        run(sign.arg(self.chain()), LIMIT)?;
+        Ok(())
     }
 
     /// The file with the certificate.
@@ -52,7 +72,7 @@ impl Certificate {
     pub fn install(&self, folder: &Path) -> Result<()> {
         for file in [self.chain(), self.key()] {
             if let Some(name) = file.file_name() {
-                std::fs::copy(&file, folder.join(name))?;
+                fs::copy(&file, folder.join(name))?;
             }
         }
         Ok(())

@@ -90,7 +90,8 @@ impl Containerd {
         Ok(command)
     }
 
-    fn hosts(&self) -> PathBuf {
+    /// The directory with a `hosts.toml` for each host: `--hosts-dir`.
+    pub fn hosts(&self) -> PathBuf {
         self.home.path().join("hosts")
     }
 }

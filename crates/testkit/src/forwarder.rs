@@ -6,10 +6,11 @@
 //! Invariant: requests and answers pass as they are, but for that header, the fault that was asked for, and one request
 //! for each connection.
 
+use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ pub enum Fault {
     LastByte,
     /// Every answer is a 503.
     Unavailable,
+    /// Every second answer is a 503.
+    HalfUnavailable,
+    /// The content of an answer comes at one byte a second, for as long as its client waits.
+    Drip,
 }
 
 /// What a proxy answers instead of its server.
@@ -41,6 +46,7 @@ pub enum Reply {
 #[derive(Debug)]
 pub struct Forwarder {
     address: String,
+    way: Way,
     stopping: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -54,6 +60,19 @@ impl Forwarder {
     /// Starts a proxy for `upstream` (`IP:PORT`) that spoils its answers.
     pub fn start_faulty(upstream: &str, fault: Fault) -> Result<Self> {
         Self::spawn(upstream, Way::Spoiled(fault))
+    }
+
+    /// Starts a proxy at `own`, an address of loopback, for `upstream` (`IP:PORT`), that spoils what
+    /// passes as [`Forwarder::spoil`] says, and nothing at first.
+    pub fn start_switched(own: IpAddr, upstream: &str) -> Result<Self> {
+        Self::spawn_at(own, upstream, Way::Switched(Arc::default()))
+    }
+
+    /// What becomes of answers from now on, those that are on their way too; for a switched proxy.
+    pub fn spoil(&self, fault: Option<Fault>) {
+        if let Way::Switched(switch) = &self.way {
+            *switch.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        }
     }
 
     /// Starts a proxy for `upstream` (`IP:PORT`) that answers some requests itself: those for whose
@@ -76,24 +95,29 @@ impl Forwarder {
     }
 
     fn spawn(upstream: &str, way: Way) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::spawn_at(IpAddr::from([127, 0, 0, 1]), upstream, way)
+    }
+
+    fn spawn_at(own: IpAddr, upstream: &str, way: Way) -> Result<Self> {
+        let listener = TcpListener::bind((own, 0))?;
         let address = listener.local_addr()?.to_string();
         let stopping = Arc::new(AtomicBool::new(false));
         let (is_stopping, upstream) = (Arc::clone(&stopping), upstream.to_owned());
+        let passing = way.clone();
         let accepting = thread::spawn(move || {
             for near in listener.incoming().map_while(io::Result::ok) {
                 if is_stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                let (upstream, way) = (upstream.clone(), way.clone());
+                let (upstream, way) = (upstream.clone(), passing.clone());
                 // What fails here fails at the client, which says so.
                 thread::spawn(move || forward(&near, &upstream, &way).ok());
             }
         });
-        Ok(Self { address, stopping, accepting: Some(accepting) })
+        Ok(Self { address, way, stopping, accepting: Some(accepting) })
     }
 
-    /// Where it listens, `127.0.0.1:PORT`.
+    /// Where it listens, `IP:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -125,6 +149,35 @@ enum Way {
     Placed(IpAddr),
     Spoiled(Fault),
     Answered(Arc<Answering>),
+    Switched(Arc<Switch>),
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Way")
+    }
+}
+
+/// A fault that is put on and off.
+#[derive(Debug, Default)]
+struct Switch {
+    fault: Mutex<Option<Fault>>,
+    answers: AtomicUsize,
+}
+
+impl Switch {
+    /// The fault of the next answer.
+    fn next(&self) -> Option<Fault> {
+        let count = self.answers.fetch_add(1, Ordering::SeqCst);
+        match self.now() {
+            Some(Fault::HalfUnavailable) => count.is_multiple_of(2).then_some(Fault::Unavailable),
+            fault => fault,
+        }
+    }
+
+    fn now(&self) -> Option<Fault> {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Passes one request without content, and its answer.
@@ -175,13 +228,42 @@ fn forward(mut near: &TcpStream, upstream: &str, way: &Way) -> io::Result<()> {
             far.read_to_end(&mut answer)?;
             near.write_all(&spoil(answer, *fault))?;
         }
+        Way::Switched(switch) => {
+            write!(far, "{head}Connection: close\r\n\r\n")?;
+            let mut answer = Vec::new();
+            far.read_to_end(&mut answer)?;
+            match switch.next() {
+                None => near.write_all(&answer)?,
+                Some(Fault::Drip) => drip(near, &answer, switch)?,
+                Some(fault) => near.write_all(&spoil(answer, fault))?,
+            }
+        }
     }
     near.shutdown(Shutdown::Both)
 }
 
-fn spoil(mut answer: Vec<u8>, fault: Fault) -> Vec<u8> {
+/// Gives an answer's content byte by byte, until the fault is taken away; then it breaks off.
+fn drip(mut near: &TcpStream, answer: &[u8], switch: &Switch) -> io::Result<()> {
+    let content = content_of(answer);
+    near.write_all(&answer[..content])?;
+    for byte in &answer[content..] {
+        near.write_all(&[*byte])?;
+        thread::sleep(Duration::from_secs(1));
+        if switch.now() != Some(Fault::Drip) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Where an answer's content begins.
+fn content_of(answer: &[u8]) -> usize {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    let content = end.map_or(answer.len(), |end| end + 4);
+    end.map_or(answer.len(), |end| end + 4)
+}
+
+fn spoil(mut answer: Vec<u8>, fault: Fault) -> Vec<u8> {
+    let content = content_of(&answer);
     match fault {
         Fault::CutAfter(bytes) => answer.truncate(content + bytes),
         Fault::LastByte => {
@@ -189,7 +271,8 @@ fn spoil(mut answer: Vec<u8>, fault: Fault) -> Vec<u8> {
                 *last = last.wrapping_add(1);
             }
         }
-        Fault::Unavailable => {
+        Fault::Drip => {}
+        Fault::Unavailable | Fault::HalfUnavailable => {
             answer =
                 b"HTTP/1.1 503 Spoiled\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
         }

@@ -161,8 +161,12 @@ impl Front {
 
     /// A `serve` command, listening wherever there is room.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        let server =
-            Server::spawn(command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]))?;
+        Self::start_at(command, "127.0.0.1:0")
+    }
+
+    /// A `serve` command, listening at an address of loopback.
+    pub(crate) fn start_at(command: &mut Command, address: &str) -> Result<Self> {
+        let server = Server::spawn(command.args(["--listen", address, "--admin", "127.0.0.1:0"]))?;
         let (_, address) = server
             .wait_for("listening on http", LIMIT)?
             .split_once("://")
@@ -224,6 +228,11 @@ impl Front {
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         self.server.signal(signal)
+    }
+
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// Waits until it has ended.
