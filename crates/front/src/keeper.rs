@@ -257,6 +257,8 @@ impl Gathered {
             let labels = SourceLabels { source: ranges.name.clone() };
             let prefixes = i64::try_from(ranges.set.len()).unwrap_or(i64::MAX);
             metrics.range_prefixes.get_or_create(&labels).set(prefixes);
+            // A counter that begins at one has not grown: told at zero, the first refusal is seen.
+            drop(metrics.range_refusals.get_or_create(&labels));
         }
     }
 }
