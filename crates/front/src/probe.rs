@@ -9,6 +9,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use landbridge_core::Digest;
 use landbridge_core::record::AccessRecord;
@@ -53,6 +55,21 @@ enum Outcome {
     Failing(String),
 }
 
+/// One probe, done.
+struct Probe {
+    kind: Kind,
+    digest: Digest,
+    outcome: Outcome,
+    latency: Duration,
+}
+
+/// An object to ask for.
+struct Object {
+    repository: String,
+    digest: Digest,
+    size: u64,
+}
+
 /// Who probes one copy.
 pub(crate) struct Prober {
     copy: CopyId,
@@ -86,7 +103,8 @@ pub(crate) fn probers(settings: &Settings) -> Result<Vec<Prober>, OpenError> {
 }
 
 impl Prober {
-    /// Probes until `stop`.
+    /// Probes until `stop`: one begins in each period, whether or not those before it have ended, so
+    /// that a copy which keeps everybody waiting is found as soon as one that refuses.
     pub(crate) async fn run(
         self,
         shared: Arc<Shared>,
@@ -95,46 +113,56 @@ impl Prober {
         stop: CancellationToken,
     ) {
         let counters = shared.metrics.probes(&self.name);
-        let mut turn = 0;
         let mut spent = Budget::new(Instant::now());
+        let mut under_way = FuturesUnordered::new();
+        let mut turn = 0;
+        // What failed last is asked for until it goes well.
+        let mut suspicious = None;
         // Not all fronts at once, nor all copies.
-        let mut wait = settings.period.mul_f64(jitter());
-        while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
-            let fronts = u64::from(running.failover.fronts());
-            let world = shared.world();
-            let bytes_left = spent.bytes_left(settings.budget_bytes / fronts, Instant::now());
-            let begin = Instant::now();
-            let Some((kind, digest, outcome)) = self
-                .probe(&world, &running, TURNS[turn % TURNS.len()], bytes_left, settings.timeout)
-                .await
-            else {
-                // Nothing is known that could be asked for.
-                wait = settings.period;
-                continue;
-            };
-            let latency = begin.elapsed();
-            let read = if let Outcome::Good { bytes } = outcome { bytes } else { 0 };
-            spent.add(read);
-            if self.tell(&shared, &running, &counters, (kind, digest), outcome, latency) {
-                turn += 1;
+        let mut next = tokio::time::Instant::now() + settings.period.mul_f64(jitter());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(probe) = under_way.next(), if !under_way.is_empty() => {
+                    let probe: Probe = probe;
+                    if let Outcome::Good { bytes } = probe.outcome {
+                        spent.add(bytes);
+                    }
+                    let kind = probe.kind;
+                    if !self.tell(&shared, &running, &counters, probe) {
+                        suspicious = Some(kind);
+                    } else if suspicious == Some(kind) {
+                        suspicious = None;
+                    }
+                }
+                () = tokio::time::sleep_until(next) => {
+                    let fronts = u64::from(running.failover.fronts());
+                    let least =
+                        HOUR.mul_f64(fronts as f64 / settings.budget_requests.max(1) as f64);
+                    let wait = settings.period.max(least).mul_f64(0.9 + jitter() / 5.0);
+                    // Who slept over some periods does not make up for them.
+                    next = (next + wait).max(tokio::time::Instant::now());
+                    let left = spent.bytes_left(settings.budget_bytes / fronts, Instant::now());
+                    let kind = suspicious.unwrap_or(TURNS[turn % TURNS.len()]);
+                    let kind = if left < SMALL { Kind::Head } else { kind };
+                    let Some(object) = pick(&shared.world(), self.copy, kind) else { continue };
+                    turn += 1;
+                    under_way.push(self.probe(&running, kind, object, settings.timeout));
+                }
             }
-            let least = HOUR.mul_f64(fronts as f64 / settings.budget_requests.max(1) as f64);
-            wait = settings.period.max(least).mul_f64(0.9 + jitter() / 5.0).saturating_sub(latency);
         }
     }
 
-    /// One probe; `None` if nothing is known to ask for.
+    /// One probe, which ends within `timeout`.
     async fn probe(
         &self,
-        world: &World,
         running: &Running,
         kind: Kind,
-        bytes_left: u64,
+        Object { repository, digest, size }: Object,
         timeout: Duration,
-    ) -> Option<(Kind, Digest, Outcome)> {
-        let kind = if bytes_left < SMALL { Kind::Head } else { kind };
-        let (repository, digest, size) = pick(world, self.copy, kind)?;
+    ) -> Probe {
         let kind = if size > SMALL && kind == Kind::Whole { Kind::Head } else { kind };
+        let begin = Instant::now();
         let asked = async {
             match &self.face {
                 Some(face) => ask(face, kind, &digest, size).await,
@@ -148,7 +176,7 @@ impl Prober {
             Ok(Err(ReadError::Failing(why))) => Outcome::Failing(why),
             Err(_) => Outcome::Failing(format!("it took longer than {} ms", timeout.as_millis())),
         };
-        Some((kind, digest, outcome))
+        Probe { kind, digest, outcome, latency: begin.elapsed() }
     }
 
     /// Tells everybody how a probe went; true if it went well.
@@ -157,10 +185,9 @@ impl Prober {
         shared: &Shared,
         running: &Running,
         counters: &ProbeCounters,
-        (kind, digest): (Kind, Digest),
-        outcome: Outcome,
-        latency: Duration,
+        probe: Probe,
     ) -> bool {
+        let Probe { kind, digest, outcome, latency } = probe;
         let (told, bytes, problem) = match outcome {
             Outcome::Good { bytes } => (ProbeOutcome::Good, bytes, None),
             // Of a registry nobody knows which of its repositories has an object.
@@ -255,7 +282,7 @@ async fn read(
 
 /// A random object that the copy is known to hold and that suits the probe, with its size; for a
 /// registry, of which nothing is known before it is asked, one that it need not have.
-fn pick(world: &World, copy: CopyId, kind: Kind) -> Option<(String, Digest, u64)> {
+fn pick(world: &World, copy: CopyId, kind: Kind) -> Option<Object> {
     let snapshot = &world.snapshot;
     let sites = snapshot.sites.iter().filter(|site| site.copies.contains(copy));
     let mut found = None;
@@ -277,7 +304,8 @@ fn pick(world: &World, copy: CopyId, kind: Kind) -> Option<(String, Digest, u64)
                 Kind::Range => presence.size > SMALL,
             };
             let repository = catalog.repositories_after("").next().unwrap_or_default();
-            found = Some((repository.to_owned(), digest, presence.size));
+            let (repository, size) = (repository.to_owned(), presence.size);
+            found = Some(Object { repository, digest, size });
             if suits {
                 return found;
             }
@@ -285,7 +313,11 @@ fn pick(world: &World, copy: CopyId, kind: Kind) -> Option<(String, Digest, u64)
     }
     let is_registry = matches!(world.running.reader(copy), Reader::Registry(_));
     found.or_else(|| {
-        is_registry.then(|| ("landbridge/probe".to_owned(), Digest::sha256_of(b"landbridge"), 10))
+        is_registry.then(|| Object {
+            repository: "landbridge/probe".to_owned(),
+            digest: Digest::sha256_of(b"landbridge"),
+            size: 10,
+        })
     })
 }
 

@@ -42,16 +42,17 @@ impl Certificate {
     /// Makes it one that expired long ago, with the same key and names.
     pub fn expire(&self) -> Result<()> {
         let home = self.dir.path();
-        let config = "[ca]\ndefault_ca = it\n[it]\ndatabase = index\nnew_certs_dir = .\ndefault_md = sha256\n\
+        let config = "[ca]\ndefault_ca = it\n[it]\ndatabase = index\nserial = serial\nnew_certs_dir = .\ndefault_md = sha256\n\
             policy = names\nx509_extensions = more\n[names]\ncommonName = supplied\n[more]\n\
             subjectAltName = DNS:localhost,IP:127.0.0.1,IP:127.0.1.1\nbasicConstraints = critical,CA:FALSE\n";
         fs::write(home.join("ca.conf"), config)?;
         fs::write(home.join("index"), "")?;
+        fs::write(home.join("serial"), "01\n")?;
         let mut request = program::command("openssl", home)?;
         request.args(["req", "-new", "-subj", "/CN=localhost", "-key"]).arg(self.key());
         run(request.arg("-out").arg(home.join("request.pem")), LIMIT)?;
         let mut sign = program::command("openssl", home)?;
-        sign.current_dir(home).args(["ca", "-batch", "-selfsign", "-notext", "-rand_serial"]);
+        sign.current_dir(home).args(["ca", "-batch", "-selfsign", "-notext"]);
         sign.args(["-config", "ca.conf", "-in", "request.pem", "-keyfile"]).arg(self.key());
         sign.args(["-startdate", "240101000000Z", "-enddate", "240102000000Z", "-out"]);
         run(sign.arg(self.chain()), LIMIT)?;

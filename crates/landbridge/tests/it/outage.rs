@@ -36,21 +36,30 @@ enum Outage {
     Flapping,
 }
 
+impl Outage {
+    /// The copies that fail.
+    fn copies(self) -> &'static [usize] {
+        if self == Self::Provider { &[NEAR, WEST] } else { &[NEAR] }
+    }
+}
+
 /// What one outage did.
 struct Seen {
     outage: Outage,
-    /// Until the front said that the near copy is out.
+    /// Until the front said that what fails is out.
     noticed: Duration,
     /// Until nobody was sent there any more.
     left: Duration,
     pulls: Vec<Pull>,
     /// Bytes over the edges to the west and far away.
     bytes: [u64; 2],
+    /// The near copy's probes, as they were recorded.
+    probes: Vec<String>,
 }
 
 fn length() -> Duration {
     let seconds = std::env::var("LANDBRIDGE_OUTAGE").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(8))
+    Duration::from_secs(seconds.unwrap_or(6))
 }
 
 #[test]
@@ -108,7 +117,8 @@ fn check(outage: Outage) {
     let table = seen.line();
     println!("{table}");
     let limit = PERIOD * FALL + PROBE_TIMEOUT + GRACE;
-    assert!(seen.noticed <= limit, "noticed after {:?}, later than {limit:?}", seen.noticed);
+    let probes = seen.probes.join("\n");
+    assert!(seen.noticed <= limit, "{:?} is later than {limit:?}:\n{probes}", seen.noticed);
     let late: Vec<_> = seen.pulls.iter().filter(|pull| pull.began > seen.noticed).collect();
     let failed: Vec<_> = late.iter().filter(|pull| pull.error.is_some()).collect();
     assert!(!late.is_empty(), "nobody pulled after it was noticed: {table}");
@@ -139,10 +149,11 @@ fn play(outage: Outage) -> Seen {
         if outage == Outage::Flapping {
             flap.step(&topology, begin.elapsed());
         }
-        if noticed.is_none() && !topology.is_healthy(NEAR) {
+        if noticed.is_none() && !outage.copies().iter().any(|copy| topology.is_healthy(*copy)) {
             noticed = Some(begin.elapsed());
+            clients.come_again(&topology);
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(100));
     }
     let pulls = clients.stop(|| end_outage(&topology, outage));
     let left = topology.last_sent_to(NEAR, moment, begin);
@@ -152,6 +163,7 @@ fn play(outage: Outage) -> Seen {
         left,
         pulls,
         bytes: [topology.over(WEST), topology.over(FAR)],
+        probes: topology.probes_of(NEAR),
     }
 }
 

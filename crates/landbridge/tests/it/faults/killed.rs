@@ -17,7 +17,7 @@ use crate::random::Random;
 use crate::running::{Front, LIMIT, until};
 
 /// Half of them with an authority in S3, half with one in a directory.
-const KILLS: u64 = 100;
+const KILLS: u64 = 60;
 const KILLS_VARIABLE: &str = "LANDBRIDGE_REPLICATE_KILLS";
 const SEED_VARIABLE: &str = "LANDBRIDGE_KILL_SEED";
 /// After so many kills one run is left to end.

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::running::{Failed, LIMIT};
 
 /// In 200 races nothing was lost either: `LANDBRIDGE_RACES=200`.
-const RACES: u64 = 30;
+const RACES: u64 = 15;
 const VARIABLE: &str = "LANDBRIDGE_RACES";
 
 /// Two replications, each from a registry of its own, into one repository of one authority in S3:

@@ -10,6 +10,13 @@ use landbridge_testkit::{Containerd, Podman, Skopeo, run};
 
 use super::topology::{IMAGES, Topology};
 
+/// In which order images are pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Up,
+    Down,
+}
+
 /// A pull that takes longer has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -34,9 +41,20 @@ impl Clients {
     /// skopeo, podman and containerd, each with a loop of its own.
     pub(super) fn start(topology: &Topology) -> Self {
         let mut clients = Self { stop: Arc::default(), begin: Arc::default(), pulling: Vec::new() };
+        clients.come(topology, Order::Up);
+        clients
+    }
+
+    /// As many new ones, for the first may all wait for a copy that stands still.
+    pub(super) fn come_again(&mut self, topology: &Topology) {
+        self.come(topology, Order::Down);
+    }
+
+    fn come(&mut self, topology: &Topology, order: Order) {
+        let clients = self;
         let skopeo = Skopeo::new().unwrap();
         let target = tempfile::tempdir().unwrap();
-        clients.pull(topology, "skopeo", move |reference| {
+        clients.pull(topology, order, "skopeo", move |reference| {
             let mut command = skopeo.command().unwrap();
             command.args(["copy", "--quiet", "--src-tls-verify=false"]);
             command.arg(format!("docker://{reference}"));
@@ -46,7 +64,7 @@ impl Clients {
         // These two look names and certificates up as the machine says, which the test does not change.
         if topology.is_for_all_clients() {
             let podman = Podman::new().unwrap();
-            clients.pull(topology, "podman", move |reference| {
+            clients.pull(topology, order, "podman", move |reference| {
                 let mut command = podman.command().unwrap();
                 command.args(["pull", "--quiet", "--tls-verify=false", reference]);
                 command
@@ -58,24 +76,27 @@ impl Clients {
                 .map(|(a, b)| (a.to_owned(), b.to_owned()))
                 .unwrap();
             containerd.mirror(&host, &format!("http://{host}")).unwrap();
-            clients.pull(topology, "containerd", move |reference| {
+            clients.pull(topology, order, "containerd", move |reference| {
                 let mut command = containerd.command().unwrap();
                 command.args(["images", "pull", "--snapshotter=native", "--hosts-dir"]);
                 command.arg(containerd.hosts()).args(["--platform=linux/amd64", reference]);
                 command
             });
         }
-        clients
     }
 
     fn pull(
         &mut self,
         topology: &Topology,
+        order: Order,
         client: &'static str,
         command: impl Fn(&str) -> Command + Send + 'static,
     ) {
         let (stop, begin) = (Arc::clone(&self.stop), Arc::clone(&self.begin));
-        let references: Vec<_> = (0..IMAGES).map(|at| topology.reference(at)).collect();
+        let mut references: Vec<_> = (0..IMAGES).map(|at| topology.reference(at)).collect();
+        if order == Order::Down {
+            references.reverse();
+        }
         let wrap = topology.wrapper();
         self.pulling.push(thread::spawn(move || {
             let mut pulls = Vec::new();

@@ -203,6 +203,14 @@ impl Topology {
         of.map(|record| (record.time.into_owned(), record.copy.into_owned())).collect()
     }
 
+    /// How a copy's probes went: time, method and status of each.
+    pub(crate) fn probes_of(&self, copy: usize) -> Vec<String> {
+        let records = Records::read(&self.home.path().join("records")).unwrap();
+        let all = records.all().unwrap();
+        let probes = all.iter().filter(|it| it.kind == "probe" && it.copy == NAMES[copy]);
+        probes.map(|it| format!("{} {} {}", it.time, it.method, it.status)).collect()
+    }
+
     /// How long after `begin` somebody was sent to a copy for the last time, of all records but the
     /// first `before`.
     pub(crate) fn last_sent_to(&self, copy: usize, before: usize, begin: Instant) -> Duration {
@@ -290,6 +298,7 @@ fn configuration(data: &Data, mirrors: &[Value]) -> Value {
         "health": {
             "mode": "enforce", "period": seconds(PERIOD), "timeout": seconds(PROBE_TIMEOUT),
             "fall": FALL, "rise": 3, "return": "30s",
+            "budget": { "requests": 100_000, "bytes": "1GiB" },
         },
     })
 }
