@@ -61,7 +61,7 @@ struct Met {
     healed: usize,
 }
 
-/// `kill -9` at 100 random moments: whatever was published is whole on the authority and one mirror
+/// `kill -9` at 60 random moments: whatever was published is whole on the authority and one mirror
 /// of each provider, no copy has wrong bytes, a front goes on serving, and the next run copies what
 /// is missing and nothing else.
 ///
