@@ -202,7 +202,7 @@ impl Explainer<'_> {
             (Err(_), Reference::Digest(digest)) => {
                 let known = fetch::published(self.world, self.site, digest);
                 let named_by = if known.is_ok() { NamedBy::Generation } else { NamedBy::Registry };
-                return Ok((named_by, vec![self.object("blob", digest, 0).await?]));
+                return Ok((named_by, vec![self.object("blob", digest, 0, 0).await?]));
             }
             (Err(error), Reference::Tag(_)) => return Err(error),
         };
@@ -224,10 +224,13 @@ impl Explainer<'_> {
             objects[0].bytes += child.bytes.len() as u64;
             manifest = Manifest::parse(&child.bytes, Some(&child.media_type)).ok();
         }
-        let blobs =
-            manifest.iter().flat_map(|manifest| &manifest.blobs).filter(|blob| !blob.is_foreign());
+        let blobs = manifest.iter().flat_map(|manifest| &manifest.blobs);
+        let blobs = blobs.filter(|blob| !blob.is_foreign());
+        // Pulls are let in whole.
+        let pull = blobs.clone().map(|blob| blob.size).sum();
         for blob in blobs {
-            let object = self.object("config and layers", &blob.digest, blob.size).await?;
+            let what = "config and layers";
+            let object = self.object(what, &blob.digest, blob.size, pull).await?;
             match objects
                 .iter_mut()
                 .find(|known| known.what == object.what && same_verdicts(known, &object))
@@ -242,18 +245,25 @@ impl Explainer<'_> {
         Ok((named_by, objects))
     }
 
-    /// A blob, whose manifest says that it has `size` bytes, and who serves it.
-    async fn object(&self, what: &str, digest: &Digest, size: u64) -> Result<Object, Failed> {
+    /// A blob, whose manifest says that it has `size` bytes, and who serves it in a pull of `pull`
+    /// bytes.
+    async fn object(
+        &self,
+        what: &str,
+        digest: &Digest,
+        size: u64,
+        pull: u64,
+    ) -> Result<Object, Failed> {
         let (world, site) = (self.world, self.site);
         let repository = self.question.image.repository.as_str();
         if world.snapshot.is_live(site) {
             let holders = fetch::live_holders(world, site, repository, digest).await;
-            return Ok(self.judged(what, digest, size, self.routed(digest, size, holders)));
+            return Ok(self.judged(what, digest, size, self.routed(digest, pull, holders)));
         }
         match (fetch::published(world, site, digest), site.live_copy) {
             (Ok(presence), _) => {
                 let holders = presence.copies.and(site.copies);
-                let verdicts = self.routed(digest, presence.size, holders);
+                let verdicts = self.routed(digest, presence.size.max(pull), holders);
                 Ok(self.judged(what, digest, presence.size, verdicts))
             }
             (Err(error), None) => Err(error),
@@ -271,7 +281,7 @@ impl Explainer<'_> {
     }
 
     /// The copies among `holders` in the order of the client's route.
-    fn routed(&self, digest: &Digest, size: u64, holders: CopySet) -> Vec<(CopyId, Verdict)> {
+    fn routed(&self, digest: &Digest, pull: u64, holders: CopySet) -> Vec<(CopyId, Verdict)> {
         let world = self.world;
         let repository = self.question.image.repository.as_str();
         let place = world.snapshot.prefixes.locate(self.question.from);
@@ -294,7 +304,7 @@ impl Explainer<'_> {
             (copy, self.verdict(copy, reason, rank, digest))
         });
         let verdicts = verdicts.collect();
-        let asked = Asked { place, key, holders, usable: working, size };
+        let asked = Asked { place, key, holders, usable: working, pull };
         match priced::judge(world, self.site, &asked) {
             Some(judgement) => judgement.reorder(verdicts),
             None => verdicts,

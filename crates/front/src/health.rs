@@ -119,6 +119,7 @@ impl Health {
     pub(crate) fn succeed(&self, copy: CopyId) {
         let is_closed = CopySet::from_bits(self.closed.load(Ordering::Acquire)).contains(copy);
         let Some(mut state) = self.state(copy) else { return };
+        self.probed.witness(copy, true);
         state.breaker.succeed();
         state.trial_until = None;
         if !is_closed {
@@ -130,6 +131,7 @@ impl Health {
     /// is told once for each time that it is found to last.
     pub(crate) fn fail(&self, copy: CopyId, now: Instant) -> bool {
         let Some(mut state) = self.state(copy) else { return false };
+        self.probed.witness(copy, false);
         let opened = state.breaker.fail(now);
         if opened && let Some(due) = state.breaker.trial_due() {
             state.trial_until = None;

@@ -124,7 +124,14 @@ impl Prober {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(probe) = under_way.next(), if !under_way.is_empty() => {
-                    let probe: Probe = probe;
+                    let mut probe: Probe = probe;
+                    // In proxy delivery clients' own streams are the best evidence there is.
+                    if running.health.probed().reads_fail(self.copy)
+                        && matches!(probe.outcome, Outcome::Good { .. })
+                    {
+                        let why = "the front's own reads of it fail".to_owned();
+                        probe.outcome = Outcome::Failing(why);
+                    }
                     if let Outcome::Good { bytes } = probe.outcome {
                         spent.add(bytes);
                     }

@@ -19,8 +19,8 @@ pub(super) struct Asked {
     pub(super) key: StickyKey,
     pub(super) holders: CopySet,
     pub(super) usable: CopySet,
-    /// Bytes of the object.
-    pub(super) size: u64,
+    /// Bytes of the whole pull.
+    pub(super) pull: u64,
 }
 
 /// What caps and approved ways over make of a decision.
@@ -43,10 +43,10 @@ pub(super) fn judge(world: &World, site: &Site, asked: &Asked) -> Option<Judgeme
     if asked.holders.and(own).is_empty() {
         return None;
     }
-    let Asked { place, key, holders, usable, size } = *asked;
+    let Asked { place, key, holders, usable, pull } = *asked;
     let now = seconds_now();
     let decision =
-        site.routes.decide(place, key, holders, usable, |edge| failover.room(edge, key, size, now));
+        site.routes.decide(place, key, holders, usable, |edge| failover.room(edge, key, pull, now));
     let describe = |edge: &Edge| {
         let standing = failover.standing(edge.id, now)?;
         let (hour, day) = standing.permille;

@@ -33,8 +33,17 @@ pub(crate) struct Probed {
     /// Copies to which a share of clients may be sent.
     part: AtomicU32,
     shares: [AtomicU16; MAX_COPIES],
+    /// How the front's own reads and streams went since somebody looked.
+    reads: [Reads; MAX_COPIES],
     /// Copies that an operator wants used whatever anybody finds.
     forced: AtomicU32,
+}
+
+/// Reads that went well and that failed.
+#[derive(Debug, Default)]
+struct Reads {
+    good: AtomicU32,
+    failed: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -168,6 +177,7 @@ impl Probed {
             whole: AtomicU32::new(u32::MAX),
             part: AtomicU32::new(0),
             shares: [const { AtomicU16::new(u16::MAX) }; MAX_COPIES],
+            reads: Default::default(),
             forced: AtomicU32::new(0),
         };
         probed.publish(Instant::now(), Timestamp::now());
@@ -184,6 +194,7 @@ impl Probed {
             whole: AtomicU32::new(u32::MAX),
             part: AtomicU32::new(0),
             shares: [const { AtomicU16::new(u16::MAX) }; MAX_COPIES],
+            reads: Default::default(),
             forced: AtomicU32::new(0),
         }
     }
@@ -206,6 +217,22 @@ impl Probed {
             }
         }
         usable.or(CopySet::from_bits(self.forced.load(Ordering::Relaxed)))
+    }
+
+    /// Counts a read or a stream of the front's own.
+    pub(crate) fn witness(&self, copy: CopyId, is_good: bool) {
+        let reads = &self.reads[copy.index()];
+        let count = if is_good { &reads.good } else { &reads.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the front's own reads and streams say that the copy fails: at least half of those
+    /// since this was last asked.
+    pub(crate) fn reads_fail(&self, copy: CopyId) -> bool {
+        let reads = &self.reads[copy.index()];
+        let failed = reads.failed.swap(0, Ordering::Relaxed);
+        let good = reads.good.swap(0, Ordering::Relaxed);
+        failed > 0 && failed >= good
     }
 
     /// Notes how a probe of a copy went. Returns what is new.

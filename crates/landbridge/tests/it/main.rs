@@ -14,6 +14,7 @@ mod config;
 mod conformance;
 mod content;
 mod endures;
+mod failover;
 mod failures;
 mod faults;
 mod follows;

@@ -111,6 +111,22 @@ fn probes_move_nobody_in_observe_mode_but_an_operator_does_until_it_ends() {
 }
 
 #[test]
+fn reads_that_mostly_fail_are_evidence_once() {
+    let probed = probed(Mode::Enforce, None);
+    assert!(!probed.reads_fail(id(0)));
+    for is_good in [true, false, false] {
+        probed.witness(id(0), is_good);
+    }
+    assert!(!probed.reads_fail(id(1)), "another copy's");
+    assert!(probed.reads_fail(id(0)));
+    assert!(!probed.reads_fail(id(0)));
+    for is_good in [true, true, false] {
+        probed.witness(id(0), is_good);
+    }
+    assert!(!probed.reads_fail(id(0)));
+}
+
+#[test]
 fn who_is_forced_gets_its_clients_whatever_anybody_finds() {
     let force = Override {
         state: OverrideState::Force,
