@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -15,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
 use crate::admin;
+use crate::connections::Connections;
 use crate::explain::{self, ExplainError, Explanation, Question};
 use crate::failover::{Checkpoint, ask_for_fronts, seconds_now};
 use crate::keeper::{GatherError, Gathered, Keep};
@@ -119,7 +119,7 @@ impl Front {
             world: ArcSwap::from_pointee(world),
             metrics,
             records,
-            connections: AtomicUsize::new(0),
+            connections: Connections::default(),
         });
         let server =
             Server::start(&public, &listen, tls.as_ref(), &shared).map_err(StartError::Threads)?;

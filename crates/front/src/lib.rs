@@ -9,6 +9,7 @@
 mod admin;
 mod answer;
 mod body;
+mod connections;
 mod embedded;
 mod explain;
 mod failover;

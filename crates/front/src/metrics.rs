@@ -251,6 +251,7 @@ pub(crate) struct Metrics {
     cap_fronts: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) refused_connections: Counter,
+    pub(crate) closed_connections: Counter,
     pub(crate) records_dropped: Gauge<i64>,
     pub(crate) pointer_sequence: Family<OriginLabels, Gauge>,
     pub(crate) pointer_issued: Family<OriginLabels, Gauge>,
@@ -376,7 +377,11 @@ impl Metrics {
             connections: register!("connections", "Open connections"),
             refused_connections: register!(
                 "refused_connections",
-                "Connections closed because too many were open"
+                "Connections that were not taken because too many were open"
+            ),
+            closed_connections: register!(
+                "closed_idle_connections",
+                "Idle connections closed because too many were open"
             ),
             records_dropped: register!("records_dropped", "Access records lost since the start"),
             pointer_sequence: register!("pointer_sequence", "Sequence of the pointer in force"),

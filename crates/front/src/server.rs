@@ -6,7 +6,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,15 +18,27 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::connections::Most;
 use crate::service::PullService;
 use crate::settings::{ConnectionLimits, ListenSettings};
 use crate::shared::Shared;
-use crate::timed_io::{Heads, Limits, TimedIo};
+use crate::timed_io::{Least, Limits, TimedIo};
 
 /// Threads that read files for one event loop: embedded mirrors and buckets in directories.
 const BLOCKING_THREADS: usize = 8;
-/// The most streams that one HTTP/2 connection may have open.
-const MAX_STREAMS: u32 = 128;
+/// Streams that a client of HTTP/2 opened and gave up before they were looked at: beyond that the
+/// connection is closed (CVE-2023-44487).
+const PENDING_RESETS: usize = 20;
+/// Streams that had to be reset because of what the client sent: beyond that the connection is
+/// closed (CVE-2025-8671).
+const OWN_RESETS: usize = 100;
+/// Bytes that a client of HTTP/2 may send as bodies without being asked to go on: the least there
+/// is without asking for less.
+const WINDOW: u32 = 65_535;
+/// Bytes of an answer that wait in memory for one stream of HTTP/2.
+const SEND_BUFFER: usize = 64 << 10;
+/// Connections that are closed, if they are idle, when the system has no more files to open.
+const CLOSED_FOR_FILES: usize = 16;
 
 /// The threads that answer.
 #[derive(Debug)]
@@ -44,6 +55,8 @@ impl Server {
         tls: Option<&Tls>,
         shared: &Arc<Shared>,
     ) -> io::Result<Self> {
+        // Else megabytes of an answer wait in the system for a client that takes none.
+        landbridge_listen::limit_untaken(listener, settings.limits.stall)?;
         let stop = CancellationToken::new();
         let threads = (0..settings.threads.max(1))
             .map(|thread| {
@@ -107,6 +120,9 @@ impl Acceptor {
                     Err(error) => {
                         // Mostly too many open files: leave the others time to end.
                         warn!(%error, "a connection could not be accepted");
+                        for _ in 0..CLOSED_FOR_FILES {
+                            self.shared.close_idle();
+                        }
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 },
@@ -120,39 +136,36 @@ impl Acceptor {
     }
 
     fn accept(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
-        let open = Open::new(&self.shared);
-        if open.count > self.limits.connections {
-            self.shared.metrics.refused_connections.inc();
-            return;
-        }
+        let limits = self.limits;
+        let most = Most { open: limits.connections, network: limits.network_connections };
+        let Some(place) = self.shared.open(peer.ip(), most) else { return };
+        let number = place.number();
         // Answers are written whole; waiting for more to send helps nobody.
         let _ = stream.set_nodelay(true);
-        let limits = self.limits;
         let service = PullService {
             shared: Arc::clone(&self.shared),
             peer: peer.ip(),
             thread: self.thread,
-            heads: Heads::default(),
+            activity: place.activity.clone(),
         };
-        match &self.tls {
-            None => {
-                tokio::spawn(async move {
-                    let _open = open;
-                    serve(stream, service, limits, watcher).await;
-                });
-            }
+        let task = match &self.tls {
+            None => tokio::spawn(async move {
+                let _place = place;
+                serve(stream, service, limits, watcher).await;
+            }),
             Some(tls) => {
                 let acceptor = tls.acceptor();
                 tokio::spawn(async move {
-                    let _open = open;
+                    let _place = place;
                     match tokio::time::timeout(limits.first_byte, acceptor.accept(stream)).await {
                         Ok(Ok(stream)) => serve(stream, service, limits, watcher).await,
                         Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
                         Err(_) => debug!("TLS handshake took too long"),
                     }
-                });
+                })
             }
-        }
+        };
+        self.shared.started(number, task.abort_handle());
     }
 }
 
@@ -160,8 +173,13 @@ async fn serve<S>(stream: S, service: PullService, limits: ConnectionLimits, wat
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let times = Limits { greeting: limits.first_byte, head: limits.header, idle: limits.idle };
-    let stream = TimedIo::new(stream, times, service.heads.clone());
+    let times = Limits {
+        greeting: limits.first_byte,
+        head: limits.header,
+        idle: limits.idle,
+        least: Least { stall: limits.stall, bytes: limits.stall_bytes },
+    };
+    let stream = TimedIo::new(stream, times, service.activity.clone());
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -169,35 +187,21 @@ where
         .header_read_timeout(None)
         // hyper wants at least 8 KiB.
         .max_buf_size(limits.header_bytes.max(8192));
+    // A head in CONTINUATION frames without an end is cut off by h2 itself, after five of them or
+    // a quarter more than the largest head needs.
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(OWN_RESETS)
+        // Nobody reads what a client sends after its head.
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(SEND_BUFFER);
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         debug!(%error, "a connection ended early");
-    }
-}
-
-/// Counts a connection as long as it lives.
-struct Open {
-    shared: Arc<Shared>,
-    /// How many there were with this one.
-    count: usize,
-}
-
-impl Open {
-    fn new(shared: &Arc<Shared>) -> Self {
-        let count = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        shared.metrics.connections.inc();
-        Self { shared: Arc::clone(shared), count }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
-        self.shared.metrics.connections.dec();
     }
 }

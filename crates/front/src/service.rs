@@ -21,7 +21,7 @@ use crate::fetch;
 use crate::newer::Newer;
 use crate::pull::{Asked, Head};
 use crate::shared::Shared;
-use crate::timed_io::Heads;
+use crate::timed_io::Activity;
 use crate::world::World;
 
 /// Answers the requests of one connection.
@@ -33,7 +33,7 @@ pub(crate) struct PullService {
     /// Which thread answers: it has a record buffer of its own.
     pub(crate) thread: usize,
     /// Told of every head, so that the connection's time is watched rightly.
-    pub(crate) heads: Heads,
+    pub(crate) activity: Activity,
 }
 
 /// An answer, or the promise of one.
@@ -63,7 +63,7 @@ impl Service<Request<Incoming>> for PullService {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        self.heads.complete();
+        self.activity.head();
         {
             let world = self.shared.world.load();
             let head = head(self.peer, &request);
@@ -87,6 +87,7 @@ impl PullService {
     /// Takes the same steps again, with something fetched in between: with the world of this moment,
     /// or the next one if this one does not know what the client knows.
     async fn answer_later(self, request: Request<Incoming>) -> Response<Body> {
+        let _busy = self.activity.busy();
         let (parts, _unread) = request.into_parts();
         let head = Head {
             peer: self.peer,

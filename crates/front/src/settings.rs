@@ -93,6 +93,14 @@ pub struct ConnectionLimits {
     pub idle: Duration,
     /// Connections that are open at once.
     pub connections: usize,
+    /// Those of one client's network, if that is limited.
+    pub network_connections: Option<usize>,
+    /// Streams of one HTTP/2 connection that are open at once.
+    pub streams: u32,
+    /// How long a client may keep an answer waiting until it has taken `stall_bytes` of it.
+    pub stall: Duration,
+    /// After so many bytes it may do so again.
+    pub stall_bytes: u64,
 }
 
 /// One source of address ranges.

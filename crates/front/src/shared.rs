@@ -1,13 +1,13 @@
 //! What all threads of a front share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use landbridge_core::record::{AccessRecord, product};
 
 use crate::answer::Answer;
+use crate::connections::Connections;
 use crate::metrics::Metrics;
 use crate::pull::Asked;
 use crate::record_log::RecordLog;
@@ -20,8 +20,8 @@ pub(crate) struct Shared {
     pub(crate) world: ArcSwap<World>,
     pub(crate) metrics: Metrics,
     pub(crate) records: RecordLog,
-    /// Open public connections.
-    pub(crate) connections: AtomicUsize,
+    /// Public connections.
+    pub(crate) connections: Connections,
 }
 
 impl Shared {

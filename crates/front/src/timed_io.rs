@@ -2,22 +2,30 @@
 //!
 //! Until it has greeted (sent as many bytes as HTTP/2's preface has, or been answered) a connection
 //! has one deadline that nothing renews, afterwards another that every byte in either direction
-//! does. A head of HTTP/1 that has begun must end in its own time, however steadily it trickles.
+//! does. A head of HTTP/1 that has begun must end in its own time, however steadily it trickles, and
+//! an answer must be taken at a least pace (`pace`).
 //! A renewal only notes the moment; the timer is set again when it fires, so that a busy
 //! connection costs no timer.
 
+mod activity;
+mod pace;
+
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+pub(crate) use self::activity::Activity;
+pub(crate) use self::pace::Least;
+use self::pace::Pace;
+
 /// Bytes of HTTP/2's connection preface (RFC 9113, section 3.4); no useful request is shorter.
 const GREETING_BYTES: usize = 24;
+/// No answer is shorter, and no frame of HTTP/2 that only keeps a connection alive is longer.
+const ANSWER_BYTES: usize = 64;
 
 /// How long a connection may take.
 #[derive(Debug, Clone, Copy)]
@@ -28,21 +36,8 @@ pub(crate) struct Limits {
     pub(crate) head: Duration,
     /// Between two bytes.
     pub(crate) idle: Duration,
-}
-
-/// Counts the heads that were read whole: told by who serves, asked by who watches the time.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Heads(Arc<AtomicU32>);
-
-impl Heads {
-    /// One more head was read whole.
-    pub(crate) fn complete(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn count(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
+    /// What an answer is taken at.
+    pub(crate) least: Least,
 }
 
 /// A stream with limits.
@@ -56,16 +51,17 @@ pub(crate) struct TimedIo<S> {
     greeting_left: usize,
     /// HTTP/2 has no head that could trickle: its frames have limits of their own.
     is_http2: bool,
-    heads: Heads,
+    activity: Activity,
     /// How many heads there were when the present one began.
     heads_before: u32,
     /// When the head began that is not whole yet.
     head_began: Option<Instant>,
+    pace: Pace,
 }
 
 impl<S> TimedIo<S> {
-    /// A stream within `limits`, whose whole heads are told to `heads`.
-    pub(crate) fn new(stream: S, limits: Limits, heads: Heads) -> Self {
+    /// A stream within `limits`; whole heads are told to `activity`.
+    pub(crate) fn new(stream: S, limits: Limits, activity: Activity) -> Self {
         let moved = Instant::now();
         Self {
             stream,
@@ -74,9 +70,10 @@ impl<S> TimedIo<S> {
             limits,
             greeting_left: GREETING_BYTES,
             is_http2: false,
-            heads,
+            activity,
             heads_before: 0,
             head_began: None,
+            pace: Pace::default(),
         }
     }
 
@@ -95,13 +92,18 @@ impl<S> TimedIo<S> {
         }
     }
 
-    fn note_written(&mut self) {
-        self.greeting_left = 0;
-        self.moved = Instant::now();
+    fn note_written(&mut self, written: &io::Result<usize>) {
+        let now = Instant::now();
+        (self.greeting_left, self.moved) = (0, now);
+        let bytes = written.as_ref().map_or(0, |bytes| *bytes);
+        self.pace.take(bytes, now, self.limits.least);
+        if bytes >= ANSWER_BYTES {
+            self.activity.answer(now);
+        }
     }
 
     fn forget_whole_head(&mut self) {
-        let heads = self.heads.count();
+        let heads = self.activity.heads();
         if heads != self.heads_before {
             self.heads_before = heads;
             self.head_began = None;
@@ -110,8 +112,9 @@ impl<S> TimedIo<S> {
 
     fn deadline(&self) -> Instant {
         let limit = if self.greeting_left > 0 { self.limits.greeting } else { self.limits.idle };
-        let deadline = self.moved + limit;
-        self.head_began.map_or(deadline, |began| deadline.min(began + self.limits.head))
+        let head = self.head_began.map(|began| began + self.limits.head);
+        let taken = self.pace.deadline(self.limits.least);
+        [head, taken].into_iter().flatten().fold(self.moved + limit, Instant::min)
     }
 
     /// Ready when nothing has moved for too long.
@@ -129,6 +132,12 @@ impl<S> TimedIo<S> {
             }
             self.timer.as_mut().reset(deadline);
         }
+    }
+
+    /// The same where bytes wait for the client.
+    fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        self.pace.wait(Instant::now());
+        self.poll_limit(context)
     }
 }
 
@@ -156,10 +165,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
-            Poll::Pending => self.poll_limit(context).map(Err),
-            ready @ Poll::Ready(_) => {
-                self.note_written();
-                ready
+            Poll::Pending => self.poll_blocked(context).map(Err),
+            Poll::Ready(written) => {
+                self.note_written(&written);
+                Poll::Ready(written)
             }
         }
     }
@@ -174,10 +183,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
             return self.poll_write(context, slice);
         }
         match Pin::new(&mut self.stream).poll_write_vectored(context, slices) {
-            Poll::Pending => self.poll_limit(context).map(Err),
-            ready @ Poll::Ready(_) => {
-                self.note_written();
-                ready
+            Poll::Pending => self.poll_blocked(context).map(Err),
+            Poll::Ready(written) => {
+                self.note_written(&written);
+                Poll::Ready(written)
             }
         }
     }
@@ -187,7 +196,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Pending => self.poll_blocked(context).map(Err),
+            ready @ Poll::Ready(_) => ready,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -208,11 +220,12 @@ mod tests {
         greeting: Duration::from_secs(1),
         head: Duration::from_secs(5),
         idle: Duration::from_secs(10),
+        least: Least { stall: Duration::from_secs(3), bytes: 300 },
     };
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_ends_and_a_slow_one_lives() {
-        let heads = Heads::default();
+        let heads = Activity::new();
         let (near, mut far) = tokio::io::duplex(64);
         let mut near = TimedIo::new(near, LIMITS, heads.clone());
         let slow = tokio::spawn(async move {
@@ -227,7 +240,7 @@ mod tests {
         let mut byte = [0];
         for _ in 0..GREETING_BYTES + 4 {
             near.read_exact(&mut byte).await.unwrap();
-            heads.complete();
+            heads.head();
         }
         let error = near.read_exact(&mut byte).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -249,7 +262,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_trickles_ends_in_its_own_time() {
-        let heads = Heads::default();
+        let heads = Activity::new();
         let (near, mut far) = tokio::io::duplex(256);
         let mut near = TimedIo::new(near, LIMITS, heads.clone());
         far.write_all(&[b'x'; GREETING_BYTES]).await.unwrap();
@@ -270,5 +283,40 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 5);
         drop(near);
         trickle.await.unwrap();
+    }
+
+    /// Writes `answers` of 100 bytes, each after `copy` has kept it waiting, while the client takes
+    /// `taken` bytes a second; after how many seconds it is cut off, if it is.
+    async fn cut_off(answers: usize, copy: Duration, taken: usize) -> Option<u64> {
+        let (near, mut far) = tokio::io::duplex(100);
+        let mut near = TimedIo::new(near, LIMITS, Activity::new());
+        let client = tokio::spawn(async move {
+            let mut bytes = vec![0; taken];
+            while far.read_exact(&mut bytes).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let start = Instant::now();
+        let mut cut_off = None;
+        for _ in 0..answers {
+            tokio::time::sleep(copy).await;
+            if let Err(error) = near.write_all(&[b'x'; 100]).await {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                cut_off = Some(start.elapsed().as_secs());
+                break;
+            }
+        }
+        drop(near);
+        client.await.unwrap();
+        cut_off
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_too_little_is_cut_off_and_a_slow_copy_is_not_its_fault() {
+        let none = Duration::ZERO;
+        assert_eq!(cut_off(100, none, 1).await, Some(3));
+        assert_eq!(cut_off(100, none, 90).await, Some(3));
+        assert_eq!(cut_off(100, none, 200).await, None);
+        assert_eq!(cut_off(30, Duration::from_secs(8), 20).await, None);
     }
 }

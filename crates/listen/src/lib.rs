@@ -6,6 +6,7 @@ mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 pub use tls::{Protocols, Tls, TlsError, TlsFiles};
 
@@ -23,6 +24,19 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Bytes of what was sent that may wait in the system before they are on their way.
+const UNSENT: u32 = 128 << 10;
+
+/// Bounds what clients that take nothing cost the system, on connections that are accepted from
+/// now on: no more is taken from a writer at once than the other end takes, and a little, so that
+/// it is told early that nobody reads; and what the other end has not taken after `stall` is
+/// thrown away, even if the connection was closed before.
+pub fn limit_untaken(listener: &TcpListener, stall: Duration) -> io::Result<()> {
+    let socket = socket2::SockRef::from(listener);
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_tcp_user_timeout(Some(stall))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! Invariant: everything runs in a private temporary directory, speaks to loopback only, has a deadline, and is gone
 //! when its value is dropped. A program that is not installed is an error, never a skipped test.
 
+pub mod attack;
 mod azurite;
 mod buildah;
 mod certificate;
@@ -17,7 +18,9 @@ mod dockerd;
 mod forwarder;
 mod garage;
 mod gcs;
+pub mod h2;
 mod hello;
+mod honest;
 pub mod http;
 pub mod image;
 mod layout;
@@ -41,6 +44,7 @@ pub use dockerd::Dockerd;
 pub use forwarder::{Fault, Forwarder, Reply};
 pub use garage::Garage;
 pub use gcs::Gcs;
+pub use honest::{Honest, Waited};
 pub use layout::Layout;
 pub use origin::Origin;
 pub use podman::Podman;

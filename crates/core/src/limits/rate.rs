@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use super::Named;
 
@@ -51,6 +52,14 @@ pub struct Rate {
     pub amount: NonZeroU64,
     /// In which time.
     pub per: Per,
+}
+
+impl Rate {
+    /// How much that is in `time`, rounded down.
+    pub fn within(self, time: Duration) -> u64 {
+        let amount = time.as_nanos() * u128::from(self.amount.get()) / u128::from(self.per.nanos());
+        u64::try_from(amount).unwrap_or(u64::MAX)
+    }
 }
 
 impl fmt::Display for Rate {

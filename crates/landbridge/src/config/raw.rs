@@ -23,7 +23,7 @@ use self::limits::ClientLimits;
 use self::own::Own;
 use self::prices::ProviderPrices;
 use self::replicate::Replicate;
-use super::scalar::{FilePath, Listen, Name, Network, Period, PlaceName, Size, WebUrl};
+use super::scalar::{ByteRate, FilePath, Listen, Name, Network, Period, PlaceName, Size, WebUrl};
 
 /// Everything that `landbridge serve` and `landbridge origin` are told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -146,9 +146,25 @@ pub(crate) struct Limits {
     pub(crate) header_time: Period,
     /// Between two requests of one connection.
     pub(crate) idle: Period,
-    /// Connections that are open at once.
+    /// Connections that are open at once. When there are more, the ones that have been idle for
+    /// longest are closed, first those that never asked for anything; a new one is refused only
+    /// if none is idle.
     #[schemars(range(min = 1))]
     pub(crate) connections: u32,
+    /// Connections that one network of clients (IPv4 /24, IPv6 /56) has open at once. Proxies of
+    /// `trusted_proxies.cidrs` may have any number. Without it there is no limit.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connections_per_network: Option<u32>,
+    /// Requests of one HTTP/2 connection that are being answered at once.
+    #[schemars(range(min = 1, max = 65535))]
+    pub(crate) streams: u32,
+    /// How long a client may keep an answer waiting: one that takes nothing for this long, or less
+    /// than `least_rate` on an average of this time, is cut off. Time in which a copy keeps it
+    /// waiting does not count.
+    pub(crate) stall: Period,
+    /// What a client must take of an answer that is ready.
+    pub(crate) least_rate: ByteRate,
 }
 
 impl Default for Limits {
@@ -160,6 +176,10 @@ impl Default for Limits {
             header_time: Period::seconds(10),
             idle: Period::seconds(60),
             connections: 16_384,
+            connections_per_network: None,
+            streams: 128,
+            stall: Period::seconds(30),
+            least_rate: ByteRate::per_second(1024),
         }
     }
 }

@@ -108,6 +108,11 @@ impl Validator<'_> {
         let listen = validator.listen(&raw.listen, &root.field("listen"));
         let (trusted_proxies, forwarded_header) =
             validator.proxies(raw.trusted_proxies.as_ref(), &root.field("trusted_proxies"));
+        let is_counted = matches!(trusted_proxies, TrustedProxies::Hops(_));
+        if is_counted && raw.listen.limits.connections_per_network.is_some() {
+            let at = Path::dotted("listen.limits.connections_per_network");
+            validator.report(&at, "is of no use behind proxies that are counted by `hops`: all connections are theirs");
+        }
         let ranges = validator.ranges(&raw.ranges, &root.field("ranges"));
         let mut copies = validator.copies(raw);
         if let Some(settings) = &mut copies.settings {
@@ -236,6 +241,10 @@ impl Validator<'_> {
                 header: self.at_least(limits.header_time, second, &limits_at.field("header_time")),
                 idle: self.at_least(limits.idle, second, &limits_at.field("idle")),
                 connections: as_usize(limits.connections.into()),
+                network_connections: limits.connections_per_network.map(|it| as_usize(it.into())),
+                streams: limits.streams,
+                stall: self.at_least(limits.stall, second, &limits_at.field("stall")),
+                stall_bytes: limits.least_rate.0.within(limits.stall.0),
             },
             drain: raw.drain.0,
         })

@@ -5,6 +5,7 @@ mod addresses;
 mod connections;
 mod names;
 mod requests;
+mod traffic;
 
 use anyhow::{Context as _, Result, ensure};
 use landbridge_testkit::http::{self, Answer, Wire};

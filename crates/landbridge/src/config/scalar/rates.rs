@@ -38,6 +38,14 @@ impl fmt::Display for RequestRate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ByteRate(pub(crate) Rate);
 
+impl ByteRate {
+    /// So many bytes each second; one if it is none.
+    pub(crate) fn per_second(bytes: u64) -> Self {
+        let amount = NonZeroU64::new(bytes).unwrap_or(NonZeroU64::MIN);
+        Self(Rate { amount, per: Per::Second })
+    }
+}
+
 impl FromStr for ByteRate {
     type Err = String;
 

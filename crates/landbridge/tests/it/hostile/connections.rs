@@ -91,23 +91,62 @@ fn http_2_that_is_none_is_closed() {
     is_alive(&front);
 }
 
+/// A connection that has asked something, and been answered.
+fn used(front: &Front) -> Option<Wire> {
+    let mut wire = Wire::connect(&front.address).unwrap();
+    wire.send(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let answer = wire.answer("GET").unwrap()?;
+    assert_eq!(answer.status, 200);
+    Some(wire)
+}
+
 #[test]
-fn connections_are_counted_and_those_beyond_the_limit_are_closed() {
+fn when_there_are_too_many_connections_the_idle_ones_make_room_and_not_the_one_at_work() {
     let limits = [("CONNECTIONS", "8"), ("FIRST_BYTE", "60s")];
     let (_content, _data, front) = impatient(&limits);
-    let open: Vec<_> = (0..8)
-        .map(|_| {
-            let mut wire = Wire::connect(&front.address).unwrap();
-            wire.send(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-            assert_eq!(wire.answer("GET").unwrap().unwrap().status, 200);
-            wire
-        })
-        .collect();
-    for _ in 0..20 {
-        let (_, rest) = closed_after(&front, b"");
-        assert_eq!(rest, b"");
+    let mut working = used(&front).unwrap();
+    let mut ask = || {
+        working.send(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        working.answer("GET").unwrap().map(|answer| answer.status)
+    };
+    let mut idle: Vec<_> = (0..7).map(|_| used(&front).unwrap()).collect();
+    let mut newcomers = Vec::new();
+    while newcomers.len() < 5 {
+        assert_eq!(ask(), Some(200));
+        // Refused for as long as the others have only just been answered.
+        newcomers.extend(used(&front));
     }
-    drop(open);
-    let again = crate::running::until(|| Ok(front.get("/v2/").is_ok()), |answers| *answers);
-    assert!(again.unwrap());
+    assert_eq!(ask(), Some(200));
+    for wire in &mut idle {
+        wire.send(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    let gone = idle.iter_mut().map(|wire| wire.answer("GET").unwrap().is_none());
+    assert_eq!(gone.filter(|gone| *gone).count(), 5, "one for each newcomer");
+    let metrics = landbridge_testkit::http::get(&front.admin, "/metrics").unwrap().text();
+    assert!(metrics.contains("landbridge_closed_idle_connections_total 5"), "{metrics}");
+}
+
+#[test]
+fn one_network_has_no_more_connections_than_it_may() {
+    let limits = [("CONNECTIONS_PER_NETWORK", "3"), ("FIRST_BYTE", "60s")];
+    let content = Content::pack().unwrap();
+    let data = content.data().unwrap();
+    let shown = data.shown().unwrap();
+    let file = data.path().join("alone.yaml");
+    // Loopback is a trusted proxy by default, which may have any number.
+    let alone = shown.replace("- 127.0.0.0/8\n", "- 10.0.0.0/8\n");
+    assert_ne!(alone, shown);
+    for (text, taken) in [(&alone, 3), (&shown, 9)] {
+        std::fs::write(&file, text).unwrap();
+        let mut command = landbridge();
+        command.args(["serve", "--config"]).arg(&file);
+        for (name, value) in limits {
+            command.env(format!("LANDBRIDGE_LISTEN_LIMITS_{name}"), value);
+        }
+        let front = Front::start(&mut command).unwrap();
+        let open: Vec<_> = (0..9).filter_map(|_| used(&front)).collect();
+        assert_eq!(open.len(), taken);
+        drop(open);
+        crate::running::until(|| Ok(used(&front).is_some()), |answers| *answers).unwrap();
+    }
 }
