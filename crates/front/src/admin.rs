@@ -37,6 +37,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     shared
         .metrics
         .set_working(world.snapshot.copies.iter().map(|copy| (copy.id, &*copy.name)), working);
+    shared.metrics.set_memory();
     shared.metrics.set_ages(&world.snapshot, Timestamp::now());
     let probed = world.running.health.probed();
     let statuses = probed.statuses(Instant::now(), Timestamp::now());
@@ -138,7 +139,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
                     Follow::Pinned(generation) => Some(format!("pinned to {generation}")),
                 },
                 ready: pointer.is_some() || matches!(origin.kind, OriginKind::Registry(_)),
-                stale: shared.metrics.is_stale(&origin.name),
+                stale: world.running.is_stale(channel.origin),
                 confirmed: catalog.as_ref().is_none_or(|loaded| !loaded.is_unconfirmed),
                 sequence: pointer.map(|pointer| pointer.sequence),
                 generation: catalog.as_ref().map(|loaded| loaded.generation.to_string()),

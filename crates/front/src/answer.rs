@@ -5,8 +5,9 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK,
-    LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, IF_NONE_MATCH, LINK, LOCATION, RANGE, REFERRER_POLICY, RETRY_AFTER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use landbridge_core::Digest;
@@ -16,6 +17,7 @@ use landbridge_core::oci_error::{Code, OciError};
 use landbridge_core::topology::CopyId;
 
 use crate::body::Body;
+use crate::status::Form;
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
@@ -23,6 +25,8 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=3600, im
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// What a browser may do with the one page that is meant for it.
+const NOTHING_BUT_STYLE: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// Seconds after which a client may come back if nobody knows better.
 const RETRY_SOON: u64 = 5;
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -152,6 +156,24 @@ impl Answer {
                 .header(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
                 .header(CACHE_CONTROL, NO_STORE);
         answer.bytes = page.len() as u64;
+        answer
+    }
+
+    /// What a site's users may know of it. Nothing on it may load or run anything.
+    pub(crate) fn status(form: Form, body: Bytes) -> Self {
+        let content_type = match form {
+            Form::Html => HeaderValue::from_static("text/html; charset=utf-8"),
+            Form::Json => JSON,
+        };
+        let bytes = body.len() as u64;
+        let mut answer = Self::new(StatusCode::OK, Body::Full(body))
+            .header(CONTENT_TYPE, content_type)
+            .header(CACHE_CONTROL, NO_STORE)
+            .header(VARY, HeaderValue::from_static("Accept"))
+            .header(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING_BUT_STYLE))
+            .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+            .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        answer.bytes = bytes;
         answer
     }
 

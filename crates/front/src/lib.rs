@@ -34,6 +34,7 @@ mod service;
 pub mod settings;
 mod shared;
 mod snapshot;
+mod status;
 mod timed_io;
 mod union;
 mod world;

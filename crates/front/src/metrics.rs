@@ -249,6 +249,7 @@ pub(crate) struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     observed_refusals: Family<RefusalLabels, Counter>,
     cap_fronts: Gauge,
+    resident_memory: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) refused_connections: Counter,
     pub(crate) closed_connections: Counter,
@@ -374,6 +375,10 @@ impl Metrics {
                 "Pulls and blobs that would have been refused or slowed in enforce mode"
             ),
             cap_fronts: register!("cap_fronts", "Fronts among which each cap is divided"),
+            resident_memory: register!(
+                "resident_memory_bytes",
+                "Memory of the process that is in use, where the system tells it"
+            ),
             connections: register!("connections", "Open connections"),
             refused_connections: register!(
                 "refused_connections",
@@ -549,10 +554,13 @@ impl Metrics {
         self.copy_holds.get_or_create(&labels).set(i64::from(is_current));
     }
 
-    /// Whether an origin's releases are served though no store says what is published.
-    pub(crate) fn is_stale(&self, origin: &str) -> bool {
-        let labels = OriginLabels { origin: origin.to_owned() };
-        self.serving_stale.get(&labels).is_some_and(|stale| stale.get() == 1)
+    /// How much memory the process takes.
+    pub(crate) fn set_memory(&self) {
+        let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return };
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+        if let Some(kib) = kib.and_then(|kib| kib.trim().parse::<i64>().ok()) {
+            self.resident_memory.set(kib.saturating_mul(1_024));
+        }
     }
 
     /// How old pointers are, which changes though nothing else does.

@@ -23,6 +23,7 @@ use crate::lists;
 use crate::metrics::Kind;
 use crate::settings::{Delivery, PageAnswer};
 use crate::snapshot::{Site, Snapshot};
+use crate::status::Form;
 use crate::world::World;
 
 /// The part of a request that decides.
@@ -238,7 +239,7 @@ impl World {
         let settings = self.snapshot.site_settings(site);
         match request {
             Request::Ping => return Ok(Some(Answer::ping())),
-            Request::Page { path } => return page(&settings.pages, path).map(Some),
+            Request::Page { path } => return self.page(asked, site, path).map(Some),
             Request::Catalog { .. } if !settings.catalog_api => {
                 return Err(OciError::new(
                     Code::NotFound,
@@ -267,6 +268,23 @@ impl World {
                 }
                 answer => answer,
             },
+        }
+    }
+
+    /// One of the site's own pages, else its status.
+    fn page(&self, asked: &Asked<'_>, site: &Site, path: &str) -> Result<Answer, OciError> {
+        let settings = self.snapshot.site_settings(site);
+        let own = settings.pages.iter().find(|(known, _)| known == path);
+        match own.map(|(_, answer)| answer) {
+            Some(PageAnswer::Text(text)) => return Ok(Answer::page(text)),
+            Some(PageAnswer::Redirect(url)) => {
+                return Ok(Answer::redirect(url.as_str().as_bytes().to_vec()));
+            }
+            None => {}
+        }
+        match Form::wanted(path, asked.head.headers).filter(|_| settings.status) {
+            Some(form) => Ok(Answer::status(form, self.status(site).form(form))),
+            None => Err(OciError::new(Code::NotFound, "there is nothing at this path")),
         }
     }
 
@@ -413,14 +431,4 @@ pub(crate) fn blob_unknown() -> OciError {
 
 pub(crate) fn no_copy() -> OciError {
     OciError::new(Code::Unavailable, "no copy of this object can be used for this client now")
-}
-
-fn page(pages: &[(String, PageAnswer)], path: &str) -> Result<Answer, OciError> {
-    match pages.iter().find(|(known, _)| known == path) {
-        Some((_, PageAnswer::Text(text))) => Ok(Answer::page(text)),
-        Some((_, PageAnswer::Redirect(url))) => {
-            Ok(Answer::redirect(url.as_str().as_bytes().to_vec()))
-        }
-        None => Err(OciError::new(Code::NotFound, "there is nothing at this path")),
-    }
 }

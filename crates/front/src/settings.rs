@@ -305,6 +305,8 @@ pub struct SiteSettings {
     pub delivery: Delivery,
     /// Whether `/v2/_catalog` is answered.
     pub catalog_api: bool,
+    /// Whether `/status` is answered.
+    pub status: bool,
     /// Pages outside of the registry's interface, by exact path.
     pub pages: Vec<(String, PageAnswer)>,
 }

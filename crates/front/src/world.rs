@@ -14,6 +14,7 @@ use landbridge_registry::Credentials;
 use landbridge_registry::client::{ClientSettings, ClientSettingsError, RegistryClient};
 use landbridge_store::read::Loaded;
 use landbridge_store::{Bucket, BucketLayout, FaceError, FaceTimeouts, PublicFace};
+use prometheus_client::metrics::gauge::Gauge;
 use tracing::{error, warn};
 use url::Url;
 
@@ -22,11 +23,12 @@ use crate::health::{Health, Probed};
 use crate::limits::Limits;
 use crate::live::{LiveOrigin, LivePresence};
 use crate::manifests::ManifestCache;
-use crate::metrics::{CopyCounters, Metrics};
+use crate::metrics::{CopyCounters, Metrics, OriginLabels};
 use crate::newer::Newer;
 use crate::reader::{ReadError, Reader};
 use crate::settings::{CacheSettings, Face, Follow, LiveRegistry, OriginKind, Settings};
 use crate::snapshot::{Site, Snapshot};
+use crate::status::StatusPages;
 
 /// Requests that one registry gets from this front at once.
 const MAX_INFLIGHT: usize = 256;
@@ -57,6 +59,9 @@ pub(crate) struct Running {
     pub(crate) failover: Arc<Failover>,
     /// How much a client's network may ask for, if there is any limit to it.
     pub(crate) limits: Option<Limits>,
+    pub(crate) status: StatusPages,
+    /// By origin: 1 while no store says what is published.
+    stale: Vec<Gauge>,
 }
 
 /// Copies that served wrong bytes for an object: not asked for it again for a while.
@@ -189,6 +194,12 @@ impl Running {
         let failover = Failover::open(settings, metrics, before.map(|before| &*before.failover));
         let limits =
             Limits::open(settings, metrics, before.and_then(|before| before.limits.as_ref()));
+        let stale = (settings.origins.iter())
+            .map(|origin| {
+                let labels = OriginLabels { origin: origin.name.clone() };
+                metrics.serving_stale.get_or_create(&labels).clone()
+            })
+            .collect();
         Ok(Self {
             readers,
             counters,
@@ -200,6 +211,8 @@ impl Running {
             suspects,
             failover: Arc::new(failover),
             limits,
+            status: StatusPages::new(settings.sites.len()),
+            stale,
         })
     }
 
@@ -218,6 +231,11 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Whether an origin's releases are served though no store says what is published.
+    pub(crate) fn is_stale(&self, origin: usize) -> bool {
+        self.stale.get(origin).is_some_and(|stale| stale.get() == 1)
     }
 
     /// How the front reads a copy.

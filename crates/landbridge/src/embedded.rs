@@ -163,6 +163,7 @@ impl DataDirectory {
             overflow: Vec::new(),
             delivery: Delivery::Redirect,
             catalog_api: true,
+            status: true,
             pages: BTreeMap::new(),
         };
         Raw {

@@ -55,6 +55,7 @@ fn site(name: &str, hosts: &[&str]) -> SiteSettings {
         overflow: Vec::new(),
         delivery: Delivery::Redirect,
         catalog_api: false,
+        status: true,
         pages: Vec::new(),
     }
 }

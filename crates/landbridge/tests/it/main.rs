@@ -32,4 +32,5 @@ mod receiver;
 mod replicate;
 mod running;
 mod serve;
+mod status;
 mod withdraw;

@@ -273,6 +273,10 @@ pub(crate) struct Site {
     /// Whether `/v2/_catalog` lists the repositories.
     #[serde(default)]
     pub(crate) catalog_api: bool,
+    /// Whether `/status` and `/status.json` say how the copies and the release are, to everyone;
+    /// what `pages` says of these paths comes first.
+    #[serde(default = "Site::status")]
+    pub(crate) status: bool,
     /// Pages beside the registry's interface, by path, as `/` and `/privacy`.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "page" }))]
@@ -282,6 +286,10 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) const fn delay() -> Period {
         Period::seconds(0)
+    }
+
+    pub(crate) const fn status() -> bool {
+        true
     }
 }
 

@@ -102,6 +102,7 @@ impl Validator<'_> {
                 Delivery::Proxy => front::Delivery::Proxy,
             },
             catalog_api: raw.catalog_api,
+            status: raw.status,
             pages: pages?,
         })
     }
