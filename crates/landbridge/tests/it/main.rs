@@ -23,6 +23,7 @@ mod hostile;
 mod key;
 mod layers;
 mod limits;
+mod operating;
 mod outage;
 mod own;
 mod program;
