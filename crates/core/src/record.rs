@@ -3,6 +3,8 @@
 //! Enough to count bytes and money for each provider, region and repository, and pulls for each
 //! tag, without seeing the transfer. There is no field for the client's address: what is not
 //! written cannot leak.
+//!
+//! Rolled up, a line stands for all answers of a while that differ in nothing but their digest.
 
 use std::borrow::Cow;
 
@@ -135,8 +137,15 @@ pub struct StoredRecord<'a> {
     pub digest: Option<Digest>,
     /// The HTTP status.
     pub status: u16,
-    /// Bytes handed out.
+    /// Bytes handed out, by all answers together.
     pub bytes: u64,
+    /// How many answers the line stands for; one if it does not say.
+    #[serde(default = "one")]
+    pub answers: u64,
+}
+
+const fn one() -> u64 {
+    1
 }
 
 /// The product of a `User-Agent` (RFC 9110, section 10.1.5): its first token without version, at
@@ -210,6 +219,7 @@ mod tests {
             let read: StoredRecord<'_> = serde_json::from_slice(&line).unwrap();
             prop_assert_eq!((&*read.site, &*read.tag, &*read.agent), (&*site, &*tag, &*agent));
             prop_assert_eq!((read.status, read.bytes, read.digest), (status, bytes, Some(digest)));
+            prop_assert_eq!(read.answers, 1);
         }
     }
 }

@@ -301,19 +301,12 @@ mod tests {
         let mut counts: Vec<_> = text
             .lines()
             .map(|line| {
-                let row: serde_json::Value = serde_json::from_str(line).unwrap();
-                assert_eq!(row["time"], "2026-11-22T16:00:00.000Z");
-                (
-                    row["tag"].as_str().unwrap().to_owned(),
-                    row["answers"].as_u64(),
-                    row["bytes"].as_u64(),
-                )
+                let row: StoredRecord<'_> = serde_json::from_str(line).unwrap();
+                assert_eq!(row.time, "2026-11-22T16:00:00.000Z");
+                (row.tag.into_owned(), row.answers, row.bytes)
             })
             .collect();
         counts.sort();
-        assert_eq!(
-            counts,
-            [("v1".to_owned(), Some(2), Some(14)), ("v2".to_owned(), Some(1), Some(7))]
-        );
+        assert_eq!(counts, [("v1".to_owned(), 2, 14), ("v2".to_owned(), 1, 7)]);
     }
 }
