@@ -127,9 +127,7 @@ impl Failover {
     }
 
     fn terms(&self, account: &Account) -> Terms {
-        let FailoverSettings { reserve_permille, pull, pulls, .. } = self.settings;
-        let cap = account.cap.for_one_of(self.fronts.load(Ordering::Relaxed));
-        Terms { cap, reserve_permille, pull, pulls }
+        self.settings.terms(account.cap.for_one_of(self.fronts.load(Ordering::Relaxed)))
     }
 
     /// What room an edge has for a pull that begins, with so many bytes to come.
@@ -206,7 +204,7 @@ enum Refused {
 
 /// What bytes cost over an edge. A price that nobody knows has no cap on money: the configuration
 /// is refused otherwise.
-fn cost(edge: &Edge, bytes: u64) -> Amount {
+pub(crate) fn cost(edge: &Edge, bytes: u64) -> Amount {
     let money = edge.price.and_then(|price| price.of(bytes).ok());
     let micros = money.and_then(|money| u64::try_from(money.micros()).ok()).unwrap_or(0);
     Amount { bytes, micros }

@@ -14,7 +14,7 @@ use landbridge_core::breaker::{Breaker, BreakerSettings};
 use landbridge_core::route::StickyKey;
 use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
 
-pub(crate) use self::probed::{Change, CopyState, CopyStatus, LastProbe, Probed};
+pub(crate) use self::probed::{Change, CopyState, CopyStatus, LastProbe, Probed, SHARE_SALT};
 
 use crate::settings::Mode;
 

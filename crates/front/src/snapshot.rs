@@ -159,7 +159,16 @@ impl Snapshot {
         ranges: Vec<Ranges>,
         catalogs: Vec<Option<Arc<Loaded>>>,
     ) -> Result<Self, SnapshotError> {
-        let mut places = Places::default();
+        Self::build_with(Places::default(), settings, ranges, catalogs)
+    }
+
+    /// The same, where more `places` have clients than ranges and copies name.
+    pub(crate) fn build_with(
+        mut places: Places,
+        settings: Arc<Settings>,
+        ranges: Vec<Ranges>,
+        catalogs: Vec<Option<Arc<Loaded>>>,
+    ) -> Result<Self, SnapshotError> {
         let copies = compile_copies(&settings, &mut places)?;
         let channels = settings.channels();
         let prefixes = PrefixMap::build(&mut places, ranges.iter().map(|ranges| &*ranges.set))?;
@@ -395,4 +404,4 @@ impl<'a> Overflow<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

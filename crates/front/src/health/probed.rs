@@ -16,7 +16,7 @@ use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
 use crate::settings::{CopySettings, Face, Mode, Override, OverrideState, ProbeSettings, Settings};
 
 /// Who is among a returning copy's share has nothing to do with who is slowed at an edge.
-const SHARE_SALT: u64 = 1 << 32;
+pub(crate) const SHARE_SALT: u64 = 1 << 32;
 
 /// Copies that go out within this time may have gone for one reason.
 const TOGETHER: Duration = Duration::from_mins(1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landbridge_core::caps::Cap;
+use landbridge_core::caps::{Cap, Terms};
 use landbridge_core::route::Over;
 
 use super::Settings;
@@ -30,6 +30,14 @@ pub struct FailoverSettings {
     pub pull: Duration,
     /// The most pulls under way that are remembered for each edge.
     pub pulls: usize,
+}
+
+impl FailoverSettings {
+    /// How `cap` is applied.
+    pub(crate) fn terms(&self, cap: Cap) -> Terms {
+        let Self { reserve_permille, pull, pulls, .. } = *self;
+        Terms { cap, reserve_permille, pull, pulls }
+    }
 }
 
 /// The fronts that share each cap.

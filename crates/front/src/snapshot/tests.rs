@@ -60,7 +60,8 @@ fn site(name: &str, hosts: &[&str]) -> SiteSettings {
     }
 }
 
-fn settings() -> Settings {
+/// A small topology, for other modules' tests too.
+pub(crate) fn settings() -> Settings {
     let second = Duration::from_secs(1);
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let registry = Face::Registry {
