@@ -10,6 +10,7 @@ mod admin;
 mod answer;
 mod body;
 mod connections;
+pub mod drill;
 mod embedded;
 mod explain;
 mod failover;
