@@ -4,6 +4,7 @@
 
 mod audit;
 mod config;
+mod drill;
 mod generation;
 mod origin;
 mod publish;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::audit::{AuditArgs, Check, Share};
 pub(crate) use self::config::ConfigCommand;
+pub(crate) use self::drill::DrillArgs;
 pub(crate) use self::generation::{GenerationCommand, PruneArgs, PublishedArgs};
 pub(crate) use self::origin::{GcArgs, OriginArgs};
 pub(crate) use self::publish::{ImportArgs, ReplicateArgs};
@@ -111,6 +113,8 @@ pub(crate) enum Command {
     Withdraw(WithdrawArgs),
     /// Say which copy serves an image to a client, and why no other
     Explain(ExplainArgs),
+    /// Play an outage on paper: what users would have seen, and what it would have cost
+    Drill(DrillArgs),
     /// Check, show and explain the configuration
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigCommand),

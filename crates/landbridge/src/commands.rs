@@ -3,6 +3,7 @@
 mod audit;
 mod completions;
 mod config;
+mod drill;
 mod explain;
 mod gc;
 mod generation;
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Audit(args) => audit::run(&args),
         Command::Withdraw(args) => withdraw::run(&args),
         Command::Explain(args) => explain::run(args),
+        Command::Drill(args) => drill::run(&args),
         Command::Config(command) => config::run(command),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => man::run(directory.as_deref()),

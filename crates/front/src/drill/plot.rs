@@ -284,7 +284,7 @@ impl Panel<'_> {
             svg.text(x / 10, bottom + 32, "mid", day);
         }
         svg.line((LEFT * 10, bottom * 10), (RIGHT * 10, bottom * 10), "axis");
-        svg.text(RIGHT + 8, bottom + 18, "", "UTC");
+        svg.text(RIGHT + 24, bottom + 18, "", "UTC");
     }
 
     fn bars(&self, svg: &mut Svg) {

@@ -4,7 +4,7 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 22] = [
+    let commands: [&[&str]; 23] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
@@ -22,6 +22,7 @@ fn help_texts_teach() {
         &["generation", "unpin", "--help"],
         &["generation", "prune", "--help"],
         &["explain", "--help"],
+        &["drill", "--help"],
         &["config", "--help"],
         &["config", "check", "--help"],
         &["config", "show", "--help"],

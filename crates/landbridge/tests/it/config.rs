@@ -6,7 +6,14 @@ use crate::program::{command, landbridge, root};
 
 #[test]
 fn the_examples_pass_the_check() {
-    let shown = ["landbridge.yaml", "origin.yaml", "registry.k8s.io.yaml"].map(|name| {
+    let shown = [
+        "landbridge.yaml",
+        "origin.yaml",
+        "registry.k8s.io.yaml",
+        "drill.yaml",
+        "drill-without-caps.yaml",
+    ]
+    .map(|name| {
         let ran = landbridge(&["config", "check", &format!("examples/{name}")]);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
         ran.stdout
@@ -15,6 +22,8 @@ fn the_examples_pass_the_check() {
     examples/landbridge.yaml: nothing is wrong; sites: 1, origins: 1, mirrors: 2
     examples/origin.yaml: nothing is wrong; an origin of its own and no sites
     examples/registry.k8s.io.yaml: nothing is wrong; sites: 1, origins: 1, mirrors: 30
+    examples/drill.yaml: nothing is wrong; sites: 1, origins: 1, mirrors: 7
+    examples/drill-without-caps.yaml: nothing is wrong; sites: 1, origins: 1, mirrors: 7
     ");
 }
 

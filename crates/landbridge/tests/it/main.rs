@@ -13,6 +13,7 @@ mod client;
 mod config;
 mod conformance;
 mod content;
+mod drill;
 mod endures;
 mod failover;
 mod failures;
