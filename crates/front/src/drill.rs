@@ -1,6 +1,6 @@
 //! The drill: an outage played on paper, with the traffic of days that were.
 //!
-//! [`gather`] reads access records into counts for each while, place and repository, [`Drill`]
+//! [`gather`] reads access records into counts for each while, place and repository, [`Scenario`]
 //! plays them against a configuration with the front's own routing, health and caps under a clock
 //! of its own, and a [`Report`] says what users would have seen and what it would have cost.
 //!
