@@ -12,9 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
-use landbridge_core::Digest;
 use landbridge_core::record::AccessRecord;
 use landbridge_core::topology::{CopyId, CopySet};
+use landbridge_core::{Digest, RepositoryName};
+use landbridge_registry::client::ClientError;
 use landbridge_store::PublicFace;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -59,6 +60,7 @@ enum Outcome {
 struct Probe {
     kind: Kind,
     digest: Digest,
+    is_known: bool,
     outcome: Outcome,
     latency: Duration,
 }
@@ -68,6 +70,8 @@ struct Object {
     repository: String,
     digest: Digest,
     size: u64,
+    /// Whether the copy is known to hold it.
+    is_known: bool,
 }
 
 /// Who probes one copy.
@@ -152,7 +156,8 @@ impl Prober {
                     let left = spent.bytes_left(settings.budget_bytes / fronts, Instant::now());
                     let kind = suspicious.unwrap_or(TURNS[turn % TURNS.len()]);
                     let kind = if left < SMALL { Kind::Head } else { kind };
-                    let Some(object) = pick(&shared.world(), self.copy, kind) else { continue };
+                    let object = pick(&shared.world(), self.copy, kind);
+                    let kind = if object.is_known { kind } else { Kind::Head };
                     turn += 1;
                     under_way.push(self.probe(&running, kind, object, settings.timeout));
                 }
@@ -165,7 +170,7 @@ impl Prober {
         &self,
         running: &Running,
         kind: Kind,
-        Object { repository, digest, size }: Object,
+        Object { repository, digest, size, is_known }: Object,
         timeout: Duration,
     ) -> Probe {
         let kind = if size > SMALL && kind == Kind::Whole { Kind::Head } else { kind };
@@ -183,7 +188,7 @@ impl Prober {
             Ok(Err(ReadError::Failing(why))) => Outcome::Failing(why),
             Err(_) => Outcome::Failing(format!("it took longer than {} ms", timeout.as_millis())),
         };
-        Probe { kind, digest, outcome, latency: begin.elapsed() }
+        Probe { kind, digest, is_known, outcome, latency: begin.elapsed() }
     }
 
     /// Tells everybody how a probe went; true if it went well.
@@ -194,13 +199,11 @@ impl Prober {
         counters: &ProbeCounters,
         probe: Probe,
     ) -> bool {
-        let Probe { kind, digest, outcome, latency } = probe;
+        let Probe { kind, digest, is_known, outcome, latency } = probe;
         let (told, bytes, problem) = match outcome {
             Outcome::Good { bytes } => (ProbeOutcome::Good, bytes, None),
-            // Of a registry nobody knows which of its repositories has an object.
-            Outcome::Absent if matches!(running.reader(self.copy), Reader::Registry(_)) => {
-                (ProbeOutcome::Good, 0, None)
-            }
+            // Whoever says that it has not got what nobody knows it to have works.
+            Outcome::Absent if !is_known => (ProbeOutcome::Good, 0, None),
             Outcome::Absent => {
                 let why = format!("{digest} is absent, though the copy is known to hold it");
                 (ProbeOutcome::Absent, 0, Some(why))
@@ -278,8 +281,16 @@ async fn read(
     digest: &Digest,
     size: u64,
 ) -> Result<u64, ReadError> {
+    if let Reader::Registry(client) = reader {
+        let name = RepositoryName::parse(repository).map_err(|_| ReadError::Absent)?;
+        return match client.head_blob(&name, digest).await {
+            // Of a repository that it may not even have.
+            Ok(_) | Err(ClientError::Denied { .. }) => Ok(0),
+            Err(error) => Err(error.into()),
+        };
+    }
     match reader.size(repository, digest).await? {
-        Some(told) if told == size || matches!(reader, Reader::Registry(_)) => Ok(0),
+        Some(told) if told == size => Ok(0),
         Some(told) => {
             Err(ReadError::WrongBytes(format!("{digest} has {told} bytes instead of {size}")))
         }
@@ -287,9 +298,9 @@ async fn read(
     }
 }
 
-/// A random object that the copy is known to hold and that suits the probe, with its size; for a
-/// registry, of which nothing is known before it is asked, one that it need not have.
-fn pick(world: &World, copy: CopyId, kind: Kind) -> Option<Object> {
+/// A random object that the copy is known to hold and that suits the probe; one that it need not
+/// have, if none is.
+fn pick(world: &World, copy: CopyId, kind: Kind) -> Object {
     let snapshot = &world.snapshot;
     let sites = snapshot.sites.iter().filter(|site| site.copies.contains(copy));
     let mut found = None;
@@ -312,19 +323,22 @@ fn pick(world: &World, copy: CopyId, kind: Kind) -> Option<Object> {
             };
             let repository = catalog.repositories_after("").next().unwrap_or_default();
             let (repository, size) = (repository.to_owned(), presence.size);
-            found = Some(Object { repository, digest, size });
+            // Of a registry nobody knows which of its repositories has an object.
+            let is_known = !matches!(world.running.reader(copy), Reader::Registry(_));
+            let object = Object { repository, digest, size, is_known };
             if suits {
-                return found;
+                return object;
             }
+            found = Some(object);
         }
     }
-    let is_registry = matches!(world.running.reader(copy), Reader::Registry(_));
-    found.or_else(|| {
-        is_registry.then(|| Object {
-            repository: "landbridge/probe".to_owned(),
-            digest: Digest::sha256_of(b"landbridge"),
-            size: 10,
-        })
+    // Nothing is known of a registry before it is asked, nor of a copy without a holding: whether
+    // they answer at all can be asked of any object.
+    found.unwrap_or_else(|| Object {
+        repository: "landbridge/probe".to_owned(),
+        digest: Digest::sha256_of(b"landbridge"),
+        size: 10,
+        is_known: false,
     })
 }
 
