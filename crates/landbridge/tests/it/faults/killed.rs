@@ -17,7 +17,7 @@ use crate::random::Random;
 use crate::running::{Front, LIMIT, until};
 
 /// Half of them with an authority in S3, half with one in a directory.
-const KILLS: u64 = 60;
+const KILLS: u64 = 80;
 const KILLS_VARIABLE: &str = "LANDBRIDGE_REPLICATE_KILLS";
 const SEED_VARIABLE: &str = "LANDBRIDGE_KILL_SEED";
 /// After so many kills one run is left to end.
@@ -61,7 +61,7 @@ struct Met {
     healed: usize,
 }
 
-/// `kill -9` at 60 random moments: whatever was published is whole on the authority and one mirror
+/// `kill -9` at 80 random moments: whatever was published is whole on the authority and one mirror
 /// of each provider, no copy has wrong bytes, a front goes on serving, and the next run copies what
 /// is missing and nothing else.
 ///
@@ -89,7 +89,9 @@ fn a_replication_that_is_killed_at_any_moment_loses_nothing_and_repeats_nothing(
         let log = front.stop().unwrap();
         assert!(!log.contains("ERROR"), "{log}");
         tell(&format!("{kind:?}: {met:?} in {:?}", began.elapsed()));
-        assert!(met.halfway > kills / 8 && met.published > 0 && met.healed > 0, "{met:?}");
+        // About a quarter is killed halfway, a seventh after it published. Were it none, the moments
+        // would be the wrong ones; how many is chance.
+        assert!(met.halfway > kills / 32 && met.published > 0 && met.healed > 0, "{met:?}");
     }
 }
 
