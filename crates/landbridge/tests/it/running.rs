@@ -63,8 +63,16 @@ pub(crate) fn import(data: &Path, source: &str, name: &str) -> Result<Finished> 
 pub(crate) struct Records(String);
 
 impl Records {
-    /// Everything in `directory`, in the order in which it was written.
+    /// What clients asked for, from everything in `directory`, in the order in which it was written.
+    /// A front's probes come when they come.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let Self(text) = Self::with_probes(directory)?;
+        let is_asked = |line: &&str| !line.contains("\"kind\":\"probe\"");
+        Ok(Self(text.split_inclusive('\n').filter(is_asked).collect()))
+    }
+
+    /// The same with the front's own probes.
+    pub(crate) fn with_probes(directory: &Path) -> Result<Self> {
         let mut files: Vec<PathBuf> =
             fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         files.sort();

@@ -12,10 +12,12 @@ use crate::running::{Failed, Front, landbridge, run_to_end, until};
 
 const ANYWHERE: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
+/// A configuration, in which `<DIR>` is the directory that it lies in: with brackets, for a key's
+/// text may have those letters.
 fn written(text: &str) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("landbridge.yaml");
-    let text = text.replace("DIR", &dir.path().display().to_string());
+    let text = text.replace("<DIR>", &dir.path().display().to_string());
     fs::write(&file, text).unwrap();
     (dir, file)
 }
@@ -45,11 +47,11 @@ fn a_port_in_use_is_named() {
 }
 
 const LOCAL: &str = "\
-ranges: [{ name: ours, format: csv, file: DIR/ranges.csv, refresh: 1s }]
+ranges: [{ name: ours, format: csv, file: <DIR>/ranges.csv, refresh: 1s }]
 trusted_proxies: { cidrs: [127.0.0.0/8] }
 origins: [{ name: origin, registry: { url: \"REGISTRY\" } }]
 sites: [{ name: all, hosts: [\"*\"], origin: origin }]
-records: { directory: DIR/records }
+records: { directory: <DIR>/records }
 ";
 
 #[test]
@@ -109,7 +111,7 @@ fn an_origin_that_cannot_be_reached_is_said_to_be_so_and_asked_again() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = LOCAL
         .replace("REGISTRY", &format!("http://{address}"))
-        .replace("format: csv, file: DIR/ranges.csv, refresh: 1s", "demonstration: true");
+        .replace("format: csv, file: <DIR>/ranges.csv, refresh: 1s", "demonstration: true");
     let (_dir, file) = written(&text);
     let front = Front::configured(&file).unwrap();
     assert_eq!(front.get("/v2/").unwrap().status, 200);

@@ -205,7 +205,7 @@ impl Topology {
 
     /// How a copy's probes went: time, method and status of each.
     pub(crate) fn probes_of(&self, copy: usize) -> Vec<String> {
-        let records = Records::read(&self.home.path().join("records")).unwrap();
+        let records = Records::with_probes(&self.home.path().join("records")).unwrap();
         let all = records.all().unwrap();
         let probes = all.iter().filter(|it| it.kind == "probe" && it.copy == NAMES[copy]);
         probes.map(|it| format!("{} {} {}", it.time, it.method, it.status)).collect()
