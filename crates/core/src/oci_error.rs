@@ -55,6 +55,8 @@ pub enum Code {
     RequestInvalid,
     /// `BODY_TOO_LARGE`: more was sent with a request than is read.
     BodyTooLarge,
+    /// `NAME_UNKNOWN` with status 410: it was here, and will not be again.
+    Gone,
     /// `UNKNOWN`: a fault of our own.
     Unknown,
 }
@@ -71,7 +73,8 @@ impl Code {
             Self::ManifestInvalid => "MANIFEST_INVALID",
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
             Self::NameInvalid => "NAME_INVALID",
-            Self::NameUnknown => "NAME_UNKNOWN",
+            // The specification has no word of its own for what is gone.
+            Self::NameUnknown | Self::Gone => "NAME_UNKNOWN",
             Self::TagInvalid => "TAG_INVALID",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Self::RangeInvalid => "RANGE_INVALID",
@@ -108,6 +111,7 @@ impl Code {
             | Self::RequestInvalid => 400,
             Self::Unauthorized => 401,
             Self::Unsupported => 405,
+            Self::Gone => 410,
             Self::RangeInvalid => 416,
             Self::BodyTooLarge => 413,
             Self::Denied => 403,

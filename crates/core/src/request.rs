@@ -87,6 +87,76 @@ pub struct Page<'a> {
     pub last: Cow<'a, str>,
 }
 
+impl<'a> Request<'a> {
+    /// The repository's name, for whoever gives it another one.
+    pub fn repository_mut(&mut self) -> Option<&mut &'a str> {
+        match self {
+            Self::Manifest { repository, .. }
+            | Self::Blob { repository, .. }
+            | Self::Tags { repository, .. }
+            | Self::Referrers { repository, .. } => Some(repository),
+            Self::Ping | Self::Catalog { .. } | Self::Page { .. } => None,
+        }
+    }
+
+    /// Appends what follows `/v2/` in a request that asks for the same, query included. False, and
+    /// nothing appended, for a page, which is no part of the registry's interface.
+    pub fn append_path(&self, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Ping => {}
+            Self::Manifest { repository, reference } => {
+                append(out, repository, "/manifests/");
+                match reference {
+                    ManifestReference::Tag(tag) => out.extend_from_slice(tag.as_bytes()),
+                    ManifestReference::Digest(digest) => digest.append_to(b':', out),
+                }
+            }
+            Self::Blob { repository, digest } => {
+                append(out, repository, "/blobs/");
+                digest.append_to(b':', out);
+            }
+            Self::Tags { repository, page } => {
+                append(out, repository, "/tags/list");
+                append_query(out, page, None);
+            }
+            Self::Referrers { repository, subject, artifact_type, page } => {
+                append(out, repository, "/referrers/");
+                subject.append_to(b':', out);
+                append_query(out, page, artifact_type.as_deref());
+            }
+            Self::Catalog { page } => {
+                out.extend_from_slice(b"_catalog");
+                append_query(out, page, None);
+            }
+            Self::Page { .. } => return false,
+        }
+        true
+    }
+}
+
+fn append(out: &mut Vec<u8>, repository: &str, kind: &str) {
+    out.extend_from_slice(repository.as_bytes());
+    out.extend_from_slice(kind.as_bytes());
+}
+
+fn append_query(out: &mut Vec<u8>, page: &Page<'_>, artifact_type: Option<&str>) {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(n) = page.n {
+        query.append_pair("n", &n.to_string());
+    }
+    if !page.last.is_empty() {
+        query.append_pair("last", &page.last);
+    }
+    if let Some(artifact_type) = artifact_type {
+        query.append_pair("artifactType", artifact_type);
+    }
+    let query = query.finish();
+    if !query.is_empty() {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
+    }
+}
+
 /// Understands the path and query of a `GET` or `HEAD`. Does not allocate for manifests and blobs.
 pub fn parse<'a>(path: &'a str, query: Option<&'a str>) -> Result<Request<'a>, OciError> {
     let Some(rest) = path.strip_prefix("/v2") else { return Ok(Request::Page { path }) };
@@ -297,6 +367,30 @@ mod tests {
         }
         assert_eq!(n("last=%0d%0aX:1"), Err(Code::RequestInvalid));
         assert_eq!(n("last=%ff"), Err(Code::RequestInvalid));
+    }
+
+    #[test]
+    fn what_is_written_again_means_the_same() {
+        for (path, query) in [
+            ("/v2/", None),
+            ("/v2/a/b/manifests/v1.0", Some("ns=registry.example")),
+            (&format!("/v2/a/manifests/sha256:{HEX}"), None),
+            (&format!("/v2/a/blobs/sha256:{HEX}"), None),
+            ("/v2/a/tags/list", Some("n=5&last=v1%2E0%26")),
+            (&format!("/v2/a/referrers/sha256:{HEX}"), Some("artifactType=application%2Fx%2Bjson")),
+            ("/v2/_catalog", Some("n=0")),
+        ] {
+            let request = parse(path, query).unwrap();
+            let mut again = b"/v2/".to_vec();
+            assert!(request.append_path(&mut again));
+            let again = String::from_utf8(again).unwrap();
+            let (path, query) = match again.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (again.as_str(), None),
+            };
+            assert_eq!(parse(path, query), Ok(request), "{again}");
+        }
+        assert!(!Request::Page { path: "/privacy" }.append_path(&mut Vec::new()));
     }
 
     proptest! {

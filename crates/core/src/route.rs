@@ -119,7 +119,7 @@ impl StickyKey {
 
     /// True for `share` of 65,536 of all keys. A share that grows keeps those that it had; other
     /// `salt`s choose others.
-    pub const fn is_among(self, share: u16, salt: u64) -> bool {
+    pub const fn is_among(self, share: u32, salt: u64) -> bool {
         (mix(self.0 ^ mix(salt)) >> 48) < share as u64
     }
 }
@@ -228,7 +228,7 @@ impl RoutingTable {
             let room = room(edge);
             let is_slowed = match room {
                 Room::Free => false,
-                Room::Slowing(share) => key.is_among(share, edge.id.0.into()),
+                Room::Slowing(share) => key.is_among(share.into(), edge.id.0.into()),
                 Room::Spent => true,
             };
             match (room, edge.over) {
@@ -477,7 +477,7 @@ mod tests {
         assert!((2_300..2_700).contains(&among(16_384)), "{}", among(16_384));
         assert_eq!(among(0), 0);
         for key in &keys {
-            let shares: Vec<_> = (0..=64_u16).map(|at| key.is_among(at * 1_000, 3)).collect();
+            let shares: Vec<_> = (0..=65_u32).map(|at| key.is_among(at * 1_000, 3)).collect();
             assert!(shares.is_sorted(), "once in, always in");
         }
     }

@@ -24,7 +24,6 @@ mod guard;
 mod htpasswd;
 mod oidc;
 mod passwords;
-mod pattern;
 mod rules;
 mod scope;
 mod settings;
@@ -45,10 +44,10 @@ pub(crate) use self::endpoint::{MAX_FORM_BYTES, TOKEN_PATH, TokenAnswer, TokenRe
 pub use self::guard::Guard;
 pub use self::htpasswd::HtpasswdError;
 pub use self::oidc::{IssuerError, IssuerSettings};
-pub use self::pattern::{PatternError, RepositoryPattern, TextPattern};
 pub(crate) use self::rules::Action;
 pub use self::rules::{Actions, Rule, Who};
 pub use self::settings::{AccessError, AccessSettings, Scheme, is_service_name};
+pub use landbridge_core::pattern::{PatternError, RepositoryPattern, TextPattern};
 
 use self::challenge::Problem;
 use self::guard::Decision;

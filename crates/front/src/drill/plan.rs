@@ -348,7 +348,7 @@ impl Timeline {
             State::Returning { .. } => {
                 let share = health.share(Duration::from_secs(at));
                 let is_among =
-                    |copy: &CopyId| key.is_among(share, SHARE_SALT | copy.index() as u64);
+                    |copy: &CopyId| key.is_among(share.into(), SHARE_SALT | copy.index() as u64);
                 self.failed
                     .iter()
                     .filter(is_among)

@@ -211,7 +211,7 @@ impl Probed {
             let key = key();
             for copy in part.iter() {
                 let share = self.shares[copy.index()].load(Ordering::Relaxed);
-                if key.is_among(share, SHARE_SALT | copy.index() as u64) {
+                if key.is_among(share.into(), SHARE_SALT | copy.index() as u64) {
                     usable = usable.with(copy);
                 }
             }

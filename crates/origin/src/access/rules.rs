@@ -9,9 +9,8 @@
 
 use std::fmt;
 
+use landbridge_core::pattern::{RepositoryPattern, TextPattern};
 use serde_json::{Map, Value};
-
-use super::pattern::{RepositoryPattern, TextPattern};
 
 /// What somebody wants to do. Repositories' names are in the grammar of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,20 @@ const MAX_PATTERN_BYTES: usize = 255;
 pub struct RepositoryPattern {
     text: Box<str>,
     parts: Box<[Part]>,
+    shape: Shape,
+}
+
+/// What most patterns are, and what can then be told without following ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// One name.
+    Exact,
+    /// Every name.
+    All,
+    /// `team/**`: everything below, where the prefix with its slash is so long.
+    Below(usize),
+    /// Any other.
+    Other,
 }
 
 /// A text with wildcards, for a token's claims: `repo:team/*:ref:refs/tags/v*`.
@@ -98,11 +112,34 @@ impl RepositoryPattern {
             parts.pop();
             parts.extend([Part::One([Glyph::Star].into()), Part::Any]);
         }
-        Ok(Self { text: text.into(), parts: parts.into() })
+        let shape = match text.strip_suffix("/**") {
+            _ if text == "*" || text == "**" => Shape::All,
+            _ if !text.contains('*') => Shape::Exact,
+            Some(above) if !above.contains('*') => Shape::Below(above.len() + 1),
+            _ => Shape::Other,
+        };
+        Ok(Self { text: text.into(), parts: parts.into(), shape })
+    }
+
+    /// True if it has no wildcard: it stands for the one repository that it names.
+    pub fn is_name(&self) -> bool {
+        self.shape == Shape::Exact
     }
 
     /// True if the pattern stands for this repository. `name` must be in the grammar of names.
+    /// Does not allocate for one name, for all, and for all below a name.
     pub fn matches(&self, name: &str) -> bool {
+        match self.shape {
+            Shape::All => true,
+            Shape::Exact => *self.text == *name,
+            Shape::Below(prefix) => {
+                name.len() > prefix && name.as_bytes()[..prefix] == self.text.as_bytes()[..prefix]
+            }
+            Shape::Other => self.follow(name),
+        }
+    }
+
+    fn follow(&self, name: &str) -> bool {
         accepts(
             &self.parts,
             name.split('/'),
@@ -332,6 +369,7 @@ mod tests {
             let names: Vec<_> = name.split('/').collect();
             let expected = pattern == "*" || naive_parts(&parts, &names);
             prop_assert_eq!(parsed.matches(&name), expected);
+            prop_assert_eq!(parsed.follow(&name), expected);
         }
 
         #[test]
