@@ -2,6 +2,7 @@
 //!
 //! This asks the code that answers pulls and adds only words. There is no second implementation.
 
+mod migrated;
 mod priced;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use landbridge_core::topology::{CopyId, CopySet};
 use landbridge_core::{Digest, Reference};
 use serde::{Deserialize, Serialize};
 
+pub use self::migrated::Migrated;
 use self::priced::Asked;
 use crate::fetch::{self, NamedBy};
 use crate::health::CopyStatus;
@@ -45,6 +47,9 @@ pub struct Explanation {
     pub client: Client,
     /// Which data the decision was made with.
     pub data: Data,
+    /// What becomes of requests for the old name, if the site answers for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<Migrated>,
     /// The objects that a pull asks for, those with the same decision together.
     pub objects: Vec<Object>,
 }
@@ -148,6 +153,8 @@ pub(crate) async fn explain(
         site.ok_or_else(|| ExplainError::NoSite(question.host.clone().unwrap_or_default()))?;
     let place = snapshot.prefixes.locate(question.from);
     let (provider, region) = snapshot.provider_and_region(place);
+    let (site, question, migration) = migrated::migrated(world, site, question, place)?;
+    let question = &*question;
     let client = Client {
         address: question.from,
         provider: provider.to_owned(),
@@ -175,7 +182,7 @@ pub(crate) async fn explain(
         .map_err(|error| ExplainError::Registry { image: question.image.to_string(), error })?;
     data.named_by = named_by;
     let site = snapshot.site_settings(site).name.clone();
-    Ok(Explanation { image: question.image.to_string(), site, client, data, objects })
+    Ok(Explanation { image: question.image.to_string(), site, client, data, migration, objects })
 }
 
 type Failed = landbridge_core::oci_error::OciError;
@@ -409,6 +416,9 @@ impl fmt::Display for Explanation {
             _ => writeln!(f, "names     {origin}: asked live")?,
         }
         writeln!(f, "image     {} at site {}", self.image, self.site)?;
+        if let Some(migration) = &self.migration {
+            write!(f, "{migration}")?;
+        }
         for object in &self.objects {
             let count = object.digests.len();
             let s = if count == 1 { "" } else { "s" };

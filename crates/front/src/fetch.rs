@@ -46,7 +46,9 @@ pub(crate) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Result<Answ
         Request::Blob { repository, digest } => {
             blob_answer(world, asked, site, repository, digest).await
         }
-        Request::Tags { repository, page } => union::tags(world, site, repository, page).await,
+        Request::Tags { repository, page } => {
+            union::tags(world, site, repository, asked.shown(repository), page).await
+        }
         Request::Referrers { repository, subject, artifact_type, page: _ } => {
             union::referrers(world, site, repository, subject, artifact_type.as_deref()).await
         }

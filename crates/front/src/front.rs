@@ -18,6 +18,7 @@ use crate::connections::Connections;
 use crate::explain::{self, ExplainError, Explanation, Question};
 use crate::failover::{Checkpoint, ask_for_fronts, seconds_now};
 use crate::keeper::{GatherError, Gathered, Keep};
+use crate::legacy::tend;
 use crate::metrics::Metrics;
 use crate::probe::Prober;
 use crate::record_log::RecordLog;
@@ -278,6 +279,11 @@ impl Front {
         for prober in probers {
             let (shared, running) = (Arc::clone(&self.shared), gathered.running());
             self.tasks.spawn(prober.run(shared, running, gathered.probes(), stop.clone()));
+        }
+        let legacy = Arc::clone(&gathered.running().legacy);
+        if legacy.iter().next().is_some() {
+            let directory = self.shared.world().snapshot.settings.cache_directory.clone();
+            self.tasks.spawn(tend(legacy, directory, stop.clone()));
         }
         self.tasks.spawn(publish_health(gathered.running(), stop.clone()));
         self.tasks.spawn(gathered.keep(Arc::clone(&self.shared), self.http.clone(), stop));

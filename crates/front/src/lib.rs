@@ -18,6 +18,7 @@ mod fetch;
 mod front;
 mod health;
 mod keeper;
+mod legacy;
 mod limits;
 mod lists;
 mod live;
@@ -41,7 +42,9 @@ mod union;
 mod world;
 
 pub use body::BodyError;
-pub use explain::{Client, Data, ExplainError, Explanation, Object, Question, RangeData, Verdict};
+pub use explain::{
+    Client, Data, ExplainError, Explanation, Migrated, Object, Question, RangeData, Verdict,
+};
 pub use fetch::NamedBy;
 pub use front::{Front, OfflineError, ReloadError, StartError, explain_offline};
 pub use keeper::GatherError;

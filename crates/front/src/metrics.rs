@@ -4,11 +4,13 @@
 //! addition to one number.
 
 mod exported;
+mod migration;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use landbridge_core::migration::Phase;
 use landbridge_core::topology::CopyId;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -18,6 +20,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use self::exported::Exported;
+use self::migration::MigrationMetrics;
+pub(crate) use self::migration::{MigrationAction, MigrationCounters};
 use crate::failover::Failover;
 use crate::health::{CopyState, CopyStatus, Probed};
 use crate::snapshot::Snapshot;
@@ -67,7 +71,7 @@ impl Kind {
 }
 
 /// The statuses that are counted one by one; any other is counted as `other`.
-const STATUSES: [u16; 13] = [200, 206, 304, 307, 400, 403, 404, 405, 413, 416, 429, 500, 503];
+const STATUSES: [u16; 14] = [200, 206, 304, 307, 400, 403, 404, 405, 410, 413, 416, 429, 500, 503];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
@@ -268,6 +272,7 @@ pub(crate) struct Metrics {
     pub(crate) range_refusals: Family<SourceLabels, Counter>,
     pub(crate) reloads_refused: Counter<u64, AtomicU64>,
     pub(crate) limited_networks: Gauge,
+    migrations: MigrationMetrics,
     exported: Exported,
 }
 
@@ -439,6 +444,7 @@ impl Metrics {
                 "limited_networks",
                 "Client networks that are beyond a limit of their own now"
             ),
+            migrations: MigrationMetrics::register(&mut registry),
             exported,
             registry,
         }
@@ -498,6 +504,11 @@ impl Metrics {
                 self.provider_out.get_or_create(&labels).set(is_out);
             }
         }
+    }
+
+    /// The counters of a phase of a migration.
+    pub(crate) fn migration(&self, site: &str, migration: &str, phase: Phase) -> MigrationCounters {
+        self.migrations.step(site, migration, phase)
     }
 
     /// The counters of an overflow edge.

@@ -12,6 +12,7 @@ use landbridge_core::Digest;
 use landbridge_core::catalog::{Catalog, ManifestInfo};
 use landbridge_core::client_address::{ClientNetwork, client_address};
 use landbridge_core::condition::Wanted;
+use landbridge_core::migration::Client;
 use landbridge_core::oci_error::{Code, OciError};
 use landbridge_core::place::PlaceId;
 use landbridge_core::request::{self, ManifestReference, Request};
@@ -19,6 +20,7 @@ use landbridge_core::route::{Candidates, StickyKey};
 use landbridge_core::topology::CopySet;
 
 use crate::answer::{Answer, By, is_known, is_read, wanted};
+use crate::legacy::{Legacy, Stands};
 use crate::lists;
 use crate::metrics::Kind;
 use crate::settings::{Delivery, PageAnswer};
@@ -124,22 +126,75 @@ pub(crate) struct Asked<'a> {
     pub(crate) place: PlaceId,
     pub(crate) network: ClientNetwork,
     pub(crate) request: Result<Request<'a>, OciError>,
+    /// How it stands with the plan, if the site answers for an old name.
+    pub(crate) stands: Option<Stands<'a>>,
+    /// The repository's name as it was asked for, if it is another one here.
+    named: Option<&'a str>,
+    provider: &'a str,
+    region: &'a str,
 }
 
 impl<'a> Asked<'a> {
     /// Locates and understands. Never fails: what is wrong is answered as such, and recorded.
-    pub(crate) fn new(snapshot: &'a Snapshot, head: Head<'a>) -> Self {
+    pub(crate) fn new(world: &'a World, head: Head<'a>) -> Self {
+        let snapshot = &world.snapshot;
         let fields = Fields::of(head.headers, snapshot.settings.forwarded_header.name());
         let address = head.client(&fields, snapshot);
-        Self {
+        let place = snapshot.prefixes.locate(address);
+        let (provider, region) = snapshot.provider_and_region(place);
+        let mut asked = Self {
             head,
             site: snapshot.site(head.host(&fields)),
             address,
-            place: snapshot.prefixes.locate(address),
+            place,
             network: ClientNetwork::of(address),
             request: understand(head, &fields, snapshot.settings.listen.limits.body_bytes),
             fields,
+            stands: None,
+            named: None,
+            provider,
+            region,
+        };
+        if let Some(site) = asked.site
+            && let Some(legacy) = &site.legacy
+        {
+            asked.by_plan(world, site, legacy);
         }
+        asked
+    }
+
+    /// Understands it as a request for an old name.
+    fn by_plan(&mut self, world: &'a World, site: &'a Site, legacy: &'a Legacy) {
+        let named = self.repository();
+        let renamed = self.request.as_mut().ok().map(|request| legacy.rename(request));
+        match renamed {
+            Some(Err(error)) => self.request = Err(error),
+            Some(Ok(())) => {
+                let is_renamed = !std::ptr::eq(named, self.repository());
+                self.named = is_renamed.then_some(named);
+            }
+            None => {}
+        }
+        let Some(state) = world.running.legacy.of(site.index) else { return };
+        let moment = world.running.legacy.now();
+        let stands = legacy.stands(state, moment, &self.migrant(), self.repository());
+        self.site = Some(world.snapshot.as_frozen(site, stands.standing.frozen));
+        self.stands = Some(stands);
+    }
+
+    /// The client as a migration sees it.
+    pub(crate) fn migrant(&self) -> Client<'a> {
+        Client { network: self.network.key(), provider: self.provider, region: self.region }
+    }
+
+    /// The host that was asked for.
+    pub(crate) fn host(&self) -> &'a str {
+        self.head.host(&self.fields)
+    }
+
+    /// What the client calls `repository`, which is the one that it asked for.
+    pub(crate) fn shown<'b>(&'b self, repository: &'b str) -> &'b str {
+        self.named.unwrap_or(repository)
     }
 
     /// What the client says that it is; empty if it does not.
@@ -246,8 +301,16 @@ impl World {
                     "this site does not list its repositories",
                 ));
             }
-            _ if self.snapshot.is_live(site) => return Ok(None),
             _ => {}
+        }
+        if let Some(stands) = &asked.stands
+            && let Some(state) = self.running.legacy.of(site.index)
+            && let Some(answer) = stands.answer(state, asked, request)?
+        {
+            return Ok(Some(answer));
+        }
+        if self.snapshot.is_live(site) {
+            return Ok(None);
         }
         let catalog = self.catalog(site)?;
         match request {
@@ -312,7 +375,8 @@ impl World {
             }
             Request::Tags { repository, page } => {
                 let view = catalog.repository(repository).ok_or_else(lists::name_unknown)?;
-                Ok(Some(lists::tags(repository, page, view.tags_after(&page.last))))
+                let shown = asked.shown(repository);
+                Ok(Some(lists::tags(shown, page, view.tags_after(&page.last))))
             }
             Request::Referrers { repository, subject, artifact_type, page: _ } => {
                 let view = catalog.repository(repository);

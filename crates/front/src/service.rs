@@ -67,7 +67,7 @@ impl Service<Request<Incoming>> for PullService {
         {
             let world = self.shared.world.load();
             let head = head(self.peer, &request);
-            let asked = Asked::new(&world.snapshot, head);
+            let asked = Asked::new(&world, head);
             if let Some(limits) = &world.running.limits
                 && let Err(error) = limits.admit(&asked)
             {
@@ -75,6 +75,7 @@ impl Service<Request<Incoming>> for PullService {
             }
             let usable = world.running.health.usable(Instant::now, || asked.key());
             if let Some(answer) = world.answer_now(&asked, usable) {
+                let answer = world.told(&asked, answer);
                 self.shared.record(&world, self.thread, &asked, &answer);
                 return Answering::Now(Some(answer.response));
             }
@@ -97,14 +98,14 @@ impl PullService {
             headers: &parts.headers,
         };
         let world = self.shared.world();
-        let asked = Asked::new(&world.snapshot, head);
+        let asked = Asked::new(&world, head);
         let found = fetch::answer(&world, &asked).await;
         let Some((newer, digest)) = missing(&world, &asked, &found) else {
             return self.finish(&world, &asked, found);
         };
         newer.look(world.snapshot.settings.caches.fetch_timeout).await;
         let world = self.shared.world();
-        let asked = Asked::new(&world.snapshot, head);
+        let asked = Asked::new(&world, head);
         let found = fetch::answer(&world, &asked).await;
         if missing(&world, &asked, &found).is_some() {
             newer.forget(digest);
@@ -123,6 +124,7 @@ impl PullService {
             Ok(answer) => answer,
             Err(error) => Answer::error(&error),
         };
+        let answer = world.told(asked, answer);
         self.shared.record(world, self.thread, asked, &answer);
         answer.response
     }

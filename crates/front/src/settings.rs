@@ -4,6 +4,7 @@
 //! has a default. Copies, origins and sites refer to one another by their place in the lists.
 
 mod failover;
+mod legacy;
 mod limits;
 mod probes;
 
@@ -11,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use landbridge_core::breaker::BreakerSettings;
 use landbridge_core::client_address::{ForwardedHeader, TrustedProxies};
 use landbridge_core::place::{RangeFormat, SuspicionLimits};
@@ -23,6 +25,7 @@ pub use landbridge_store::read::Follow;
 use url::Url;
 
 pub use self::failover::{FailoverSettings, Fronts, Mode, OverflowEdge, OverflowRule};
+pub use self::legacy::LegacySettings;
 pub use self::limits::LimitSettings;
 pub use self::probes::{Override, OverrideState, ProbeSettings};
 
@@ -57,6 +60,8 @@ pub struct Settings {
     pub failover: FailoverSettings,
     /// How much a client's network may ask for, if there is any limit to it.
     pub limits: Option<LimitSettings>,
+    /// The moment at which migrations are played as if the front had started then: a rehearsal.
+    pub rehearsal: Option<Timestamp>,
     /// A disposable directory for what a restart would have to fetch again.
     pub cache_directory: Option<PathBuf>,
 }
@@ -193,7 +198,7 @@ impl Settings {
         for origin in 0..self.origins.len() {
             let sites = self.sites.iter().filter(|site| site.origin == origin);
             let first = channels.len();
-            for follow in sites.map(|site| site.follow) {
+            for follow in sites.flat_map(SiteSettings::follows) {
                 let channel = Channel { origin, follow };
                 if !channels.contains(&channel) {
                     channels.push(channel);
@@ -307,8 +312,19 @@ pub struct SiteSettings {
     pub catalog_api: bool,
     /// Whether `/status` is answered.
     pub status: bool,
+    /// What makes it the answer to an old name.
+    pub legacy: Option<LegacySettings>,
     /// Pages outside of the registry's interface, by exact path.
     pub pages: Vec<(String, PageAnswer)>,
+}
+
+impl SiteSettings {
+    /// Which releases it shows: its own, and those that its migration freezes it at.
+    fn follows(&self) -> impl Iterator<Item = Follow> {
+        let steps = self.legacy.iter().flat_map(|legacy| legacy.migration.steps());
+        let frozen = steps.filter_map(|step| step.generation).map(Follow::Pinned);
+        std::iter::once(self.follow).chain(frozen)
+    }
 }
 
 /// Which copies serve a region (or a whole provider) that has none of its own.

@@ -42,6 +42,7 @@ impl Shared {
             &*world.snapshot.copy(copy).name
         });
         let site = asked.site.map(|site| world.snapshot.site_settings(site).name.as_str());
+        world.watch(asked, answer);
         if let Some(limits) = &world.running.limits {
             limits.charge(asked, answer.bytes);
         }

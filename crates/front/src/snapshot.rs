@@ -17,6 +17,7 @@ use landbridge_core::topology::{CopyId, CopySet, MAX_COPIES};
 use landbridge_store::BucketLayout;
 use landbridge_store::read::Loaded;
 
+use crate::legacy::Legacy;
 use crate::settings::{
     Channel, CopySettings, Face, Follow, OriginKind, OverflowRule, Settings, SiteSettings,
 };
@@ -39,6 +40,8 @@ pub(crate) struct Snapshot {
     pub(crate) copies: Vec<Copy>,
     /// By place in the settings' list.
     pub(crate) sites: Vec<Site>,
+    /// Sites of old names as they show frozen generations.
+    frozen: Vec<Site>,
     /// Releases as sites follow them.
     pub(crate) channels: Vec<Channel>,
     /// By channel: the generations of those that have any.
@@ -120,6 +123,8 @@ pub(crate) struct Site {
     pub(crate) copies: CopySet,
     /// Which copy for whom.
     pub(crate) routes: RoutingTable,
+    /// What makes it the answer to an old name.
+    pub(crate) legacy: Option<Arc<Legacy>>,
 }
 
 /// What stands in the way of a snapshot.
@@ -172,16 +177,31 @@ impl Snapshot {
         let copies = compile_copies(&settings, &mut places)?;
         let channels = settings.channels();
         let prefixes = PrefixMap::build(&mut places, ranges.iter().map(|ranges| &*ranges.set))?;
-        let sites = settings
-            .sites
-            .iter()
-            .enumerate()
-            .map(|(index, site)| {
-                compile_site(index, site, &settings, &channels, &copies, &places)
-                    .ok_or_else(|| SnapshotError::Dangling(site.name.clone()))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { settings, places, prefixes, ranges, copies, sites, channels, catalogs })
+        let mut sites = Vec::with_capacity(settings.sites.len());
+        let mut frozen = Vec::new();
+        for (index, site) in settings.sites.iter().enumerate() {
+            let dangling = || SnapshotError::Dangling(site.name.clone());
+            let compile = |follow, legacy| {
+                let compiled =
+                    compile_site(index, site, follow, &settings, &channels, &copies, &places);
+                compiled.map(|compiled| Site { legacy, ..compiled }).ok_or_else(dangling)
+            };
+            let Some(legacy) = &site.legacy else {
+                sites.push(compile(site.follow, None)?);
+                continue;
+            };
+            // By step: where the site that shows its generation will be.
+            let generations = legacy.migration.steps().iter().map(|step| step.generation);
+            let mut next = frozen.len()..;
+            let places = generations.clone().map(|it| it.and_then(|_| next.next())).collect();
+            let compiled = Arc::new(Legacy::new(index, legacy, places));
+            for generation in generations.flatten() {
+                let legacy = Some(Arc::clone(&compiled));
+                frozen.push(compile(Follow::Pinned(generation), legacy)?);
+            }
+            sites.push(compile(site.follow, Some(compiled))?);
+        }
+        Ok(Self { settings, places, prefixes, ranges, copies, sites, frozen, channels, catalogs })
     }
 
     /// The site that answers for `host` (with or without a port), else the one for `*`.
@@ -197,6 +217,12 @@ impl Snapshot {
             .iter()
             .find(|site| names(site, name))
             .or_else(|| self.sites.iter().find(|site| names(site, "*")))
+    }
+
+    /// The site of an old name as a step of its migration freezes it; itself if the step does not.
+    pub(crate) fn as_frozen<'a>(&'a self, site: &'a Site, step: Option<usize>) -> &'a Site {
+        let frozen = step.and_then(|step| *site.legacy.as_ref()?.frozen.get(step)?);
+        frozen.and_then(|at| self.frozen.get(at)).unwrap_or(site)
     }
 
     /// What the operator asked for a site.
@@ -269,16 +295,17 @@ fn compile_copies(settings: &Settings, places: &mut Places) -> Result<Vec<Copy>,
 fn compile_site(
     index: usize,
     site: &SiteSettings,
+    follow: Follow,
     settings: &Settings,
     channels: &[Channel],
     copies: &[Copy],
     places: &Places,
 ) -> Option<Site> {
     let origin = settings.origins.get(site.origin)?;
-    let wanted = Channel { origin: site.origin, follow: site.follow };
+    let wanted = Channel { origin: site.origin, follow };
     let channel = channels.iter().position(|channel| *channel == wanted)?;
     let origin_copy = copies.get(origin.copy)?.id;
-    let live_copy = match origin.kind.registry().filter(|_| site.follow == Follow::Newest) {
+    let live_copy = match origin.kind.registry().filter(|_| follow == Follow::Newest) {
         Some(registry) => Some(copies.get(registry.copy)?.id),
         None => None,
     };
@@ -339,7 +366,8 @@ fn compile_site(
         }
     }
     let (origin, copies) = (site.origin, members);
-    Some(Site { index, origin, channel, origin_copy, live_copy, copies, routes })
+    let legacy = None;
+    Some(Site { index, origin, channel, origin_copy, live_copy, copies, routes, legacy })
 }
 
 /// The edges of one site, for whichever clients.

@@ -14,10 +14,12 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::ACCEPT;
 use jiff::Timestamp;
+use landbridge_core::migration::Progress;
 use landbridge_core::topology::CopySet;
 use serde::Serialize;
 
 use crate::health::{CopyState, CopyStatus};
+use crate::legacy::LegacyState;
 use crate::settings::OverrideState;
 use crate::snapshot::{Copy, Ranges, Site};
 use crate::world::World;
@@ -135,6 +137,9 @@ pub(crate) struct Status {
     is_live: bool,
     release: Option<Release>,
     ranges: Vec<RangesLine>,
+    /// Where things stand, if the site answers for an old name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    migration: Option<Progress>,
 }
 
 /// What may be known of a copy.
@@ -234,8 +239,16 @@ impl Status {
             is_live,
             release,
             ranges: snapshot.ranges.iter().map(ranges_line).collect(),
+            migration: progress(world, site),
         }
     }
+}
+
+fn progress(world: &World, site: &Site) -> Option<Progress> {
+    let legacy = site.legacy.as_ref()?;
+    let states = &world.running.legacy;
+    let aborted = states.of(site.index).map(LegacyState::aborted).unwrap_or_default();
+    Some(legacy.migration.progress(whole_seconds(states.now()), aborted))
 }
 
 fn release(world: &World, site: &Site, clock: Timestamp) -> Option<Release> {

@@ -22,6 +22,7 @@ pub(crate) async fn tags(
     world: &World,
     site: &Site,
     repository: &str,
+    shown: &str,
     page: &Page<'_>,
 ) -> Result<Answer, OciError> {
     let published = view(world, site, repository);
@@ -30,7 +31,7 @@ pub(crate) async fn tags(
         (Ok(None), None) => Err(lists::name_unknown()),
         (Ok(Some(found)), None) => {
             let tags = found.tags.iter().map(Tag::as_str).collect();
-            Ok(lists::tags_page(repository, page, tags, found.has_more))
+            Ok(lists::tags_page(shown, page, tags, found.has_more))
         }
         (Ok(found), Some(view)) => {
             let tags: Vec<_> =
@@ -38,12 +39,12 @@ pub(crate) async fn tags(
             let has_more = found.as_ref().is_some_and(|found| found.has_more);
             let (mut tags, has_more) = merge(page, view.tags_after(&page.last), tags, has_more);
             tags.retain(|tag| !is_hidden(world, site, &name, tag));
-            Ok(lists::tags_page(repository, page, tags, has_more))
+            Ok(lists::tags_page(shown, page, tags, has_more))
         }
         (Err(error), None) => Err(unavailable(world, site, &error)),
         (Err(error), Some(view)) => {
             unavailable(world, site, &error);
-            Ok(lists::tags(repository, page, view.tags_after(&page.last)))
+            Ok(lists::tags(shown, page, view.tags_after(&page.last)))
         }
     }
 }

@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::failover::Failover;
 use crate::health::{Health, Probed};
+use crate::legacy::LegacyStates;
 use crate::limits::Limits;
 use crate::live::{LiveOrigin, LivePresence};
 use crate::manifests::ManifestCache;
@@ -59,6 +60,8 @@ pub(crate) struct Running {
     pub(crate) failover: Arc<Failover>,
     /// How much a client's network may ask for, if there is any limit to it.
     pub(crate) limits: Option<Limits>,
+    /// What is known of old names, by site.
+    pub(crate) legacy: Arc<LegacyStates>,
     pub(crate) status: StatusPages,
     /// By origin: 1 while no store says what is published.
     stale: Vec<Gauge>,
@@ -133,8 +136,9 @@ impl World {
             return None;
         };
         // What a site is pinned to does not change.
-        let follow = self.snapshot.site_settings(site).follow;
-        let may_change = !self.snapshot.is_live(site) && !matches!(follow, Follow::Pinned(_));
+        let channel = self.snapshot.channels.get(site.channel)?;
+        let is_pinned = matches!(channel.follow, Follow::Pinned(_));
+        let may_change = !self.snapshot.is_live(site) && !is_pinned;
         let newer = self.running.newer.get(site.channel).filter(|_| may_change)?;
         newer.may_list(digest).then_some((newer, *digest))
     }
@@ -194,6 +198,7 @@ impl Running {
         let failover = Failover::open(settings, metrics, before.map(|before| &*before.failover));
         let limits =
             Limits::open(settings, metrics, before.and_then(|before| before.limits.as_ref()));
+        let legacy = LegacyStates::open(settings, metrics, before.map(|before| &*before.legacy));
         let stale = (settings.origins.iter())
             .map(|origin| {
                 let labels = OriginLabels { origin: origin.name.clone() };
@@ -211,6 +216,7 @@ impl Running {
             suspects,
             failover: Arc::new(failover),
             limits,
+            legacy: Arc::new(legacy),
             status: StatusPages::new(settings.sites.len()),
             stale,
         })

@@ -56,6 +56,7 @@ fn site(name: &str, hosts: &[&str]) -> SiteSettings {
         delivery: Delivery::Redirect,
         catalog_api: false,
         status: true,
+        legacy: None,
         pages: Vec::new(),
     }
 }
@@ -144,6 +145,7 @@ pub(crate) fn settings() -> Settings {
             pulls: 1,
         },
         limits: None,
+        rehearsal: None,
         cache_directory: None,
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt::{self, Display};
 
 use jiff::Timestamp;
+use landbridge_core::migration::{Next, Notice, Progress, UnderWay};
 
 use super::{CopyLine, CopyWord, Overall, RangesLine, Release, Status};
 
@@ -57,7 +58,8 @@ struct Page<'a>(&'a Status);
 
 impl Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Status { site, at, overall, problems, copies, is_live, release, ranges } = self.0;
+        let Status { site, at, overall, problems, copies, is_live, release, ranges, migration } =
+            self.0;
         let (class, word) = match overall {
             Overall::Ok => ("good", "All is well"),
             Overall::Degraded => ("poor", "Degraded: images can be pulled, but something is wrong"),
@@ -78,6 +80,9 @@ impl Display for Page<'_> {
             }
             f.write_str("</ul>\n")?;
         }
+        if let Some(migration) = migration {
+            write_migration(f, migration)?;
+        }
         write_copies(f, copies)?;
         let no_release = |why| format!("<h2>Release</h2>\n<p>{why}</p>\n");
         match (release, is_live) {
@@ -93,6 +98,63 @@ impl Display for Page<'_> {
             "</main>\n<footer>\n<p class=\"soft\">As one front saw it, {at}. \
              <a href=\"/status.json\">The same as JSON</a></p>\n</footer>\n</body>\n</html>\n"
         )
+    }
+}
+
+fn write_migration(f: &mut fmt::Formatter<'_>, migration: &Progress) -> fmt::Result {
+    let Progress { successor, under_way, waiting, aborted, next, .. } = migration;
+    write!(
+        f,
+        "<h2>This name is being left</h2>\n<p>Use <code>{}</code> instead.</p>\n<ul>\n",
+        Text(successor)
+    )?;
+    for step in under_way {
+        let UnderWay { phase, since, scope, share_percent, notice_days, .. } = step;
+        write!(f, "<li>{phase} since {}, {}", Time(*since), Text(scope))?;
+        if *share_percent < 100.0 {
+            write!(f, ", {share_percent:.1} % of clients")?;
+        }
+        if let Some(generation) = &step.frozen_at {
+            write!(f, ", frozen at <code>{generation}</code>")?;
+        }
+        if let Some(until) = step.refuses_until {
+            write!(f, ", <span class=\"bad\">refuses until {}</span>", Time(until))?;
+        }
+        if !step.enforced {
+            f.write_str(", observed only")?;
+        }
+        if let Some(days) = notice_days {
+            write!(f, "; {days} days of notice")?;
+        }
+        f.write_str("</li>\n")?;
+    }
+    for step in waiting {
+        let gates = step.gates.join("; ");
+        writeln!(
+            f,
+            "<li>{} waits since {}: {}</li>",
+            step.phase,
+            Time(step.planned),
+            Text(&gates)
+        )?;
+    }
+    for step in aborted {
+        writeln!(f, "<li>{} of {} was taken back</li>", step.phase, Time(step.planned))?;
+    }
+    f.write_str("</ul>\n")?;
+    match next {
+        None => f.write_str("<p>Nothing more is planned.</p>\n"),
+        Some(next) => {
+            let Next { at, phase, what, share_percent, notice } = next;
+            write!(f, "<p>Next: {phase} {what} on {}", Time(*at))?;
+            if *share_percent < 100.0 {
+                write!(f, " ({share_percent:.1} % of clients)")?;
+            }
+            if let Some(Notice { days, days_so_far }) = notice {
+                write!(f, "; {days} days of notice by then, {days_so_far} so far")?;
+            }
+            f.write_str(".</p>\n")
+        }
     }
 }
 

@@ -136,6 +136,7 @@ fn no_name_is_ever_markup() {
             generation: hostile.to_owned(),
             ..release()
         }),
+        migration: None,
         ranges: vec![RangesLine {
             name: hostile.to_owned(),
             version: Some(hostile.to_owned()),
@@ -171,6 +172,7 @@ fn the_page_says_it_in_words() {
         ],
         is_live: false,
         release: Some(release()),
+        migration: None,
         ranges: vec![RangesLine {
             name: "aws".to_owned(),
             version: Some("1700000000".to_owned()),

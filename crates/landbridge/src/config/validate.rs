@@ -141,6 +141,7 @@ impl Validator<'_> {
             probes,
             failover,
             limits: required(limits)?,
+            rehearsal: None,
             cache_directory: raw.cache.directory.as_ref().map(|path| validator.resolve(path)),
         })
     }

@@ -103,6 +103,7 @@ impl Validator<'_> {
             },
             catalog_api: raw.catalog_api,
             status: raw.status,
+            legacy: None,
             pages: pages?,
         })
     }
