@@ -11,6 +11,7 @@ mod check;
 mod document;
 mod overrides;
 mod path;
+mod plan;
 mod problem;
 pub(crate) mod raw;
 mod reference;
@@ -23,6 +24,8 @@ use std::path::{Path as FilePath, PathBuf};
 
 use anyhow::Context as _;
 use landbridge_front::settings::{OriginKind, Settings};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use document::{Node, Place};
@@ -51,9 +54,14 @@ pub(crate) struct Source {
 impl Source {
     /// Reads a file.
     pub(crate) fn read(file: &FilePath) -> anyhow::Result<Self> {
+        Self::read_called("configuration", file)
+    }
+
+    /// Reads a file that messages call a `what`.
+    pub(crate) fn read_called(what: &str, file: &FilePath) -> anyhow::Result<Self> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the configuration `{name}`"))?;
+            .with_context(|| format!("cannot read the {what} `{name}`"))?;
         let absolute = std::path::absolute(file)
             .with_context(|| format!("cannot tell the directory of `{name}`"))?;
         let base = absolute.parent().unwrap_or(FilePath::new("/")).to_owned();
@@ -117,7 +125,7 @@ pub(crate) fn load(
     secrets: Secrets,
 ) -> Result<Config, Problems> {
     let mut problems = Vec::new();
-    let settings = read(source, overrides, &mut problems).and_then(|(document, raw)| {
+    let settings = read::<Raw>(source, overrides, &mut problems).and_then(|(document, raw)| {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let surroundings = Surroundings { base: source.base.clone(), processors, secrets };
         validate(&raw, &document, &surroundings, &mut problems)
@@ -133,7 +141,7 @@ pub(crate) fn load(
 /// checked, since the files that it names need not be there.
 pub(crate) fn effective(source: &Source, overrides: &[Override]) -> anyhow::Result<String> {
     let mut problems = Vec::new();
-    let raw = read(source, overrides, &mut problems).map(|(_, raw)| raw);
+    let raw: Option<Raw> = read(source, overrides, &mut problems).map(|(_, raw)| raw);
     match Problems::new(&source.name, problems) {
         Some(problems) => Err(problems.into()),
         None => to_yaml(&raw.unwrap_or_default()),
@@ -141,11 +149,11 @@ pub(crate) fn effective(source: &Source, overrides: &[Override]) -> anyhow::Resu
 }
 
 /// The document and what its types read in it.
-fn read(
+fn read<T: JsonSchema + DeserializeOwned>(
     source: &Source,
     overrides: &[Override],
     problems: &mut Vec<Problem>,
-) -> Option<(Node, Raw)> {
+) -> Option<(Node, T)> {
     let mut document = match Node::parse(&source.text) {
         Ok(document) => document,
         Err(problem) => {
@@ -156,7 +164,7 @@ fn read(
     for Override { path, name, text } in overrides {
         document.set(path, text, name);
     }
-    let kept = check::check(&document, &Shape::of_file(), problems);
+    let kept = check::check(&document, &Shape::of_file::<T>(), problems);
     if !document.is_mapping() {
         return None;
     }
@@ -180,17 +188,17 @@ pub(crate) fn environment() -> (Vec<Override>, Vec<String>) {
     let texts = |(name, text): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, text.into_string().ok()?))
     };
-    overrides::from_environment(&Shape::of_file(), std::env::vars_os().filter_map(texts))
+    overrides::from_environment(&Shape::of_file::<Raw>(), std::env::vars_os().filter_map(texts))
 }
 
 /// The reference of a field, or of all for an empty `path`, as plain text.
 pub(crate) fn explain(path: &str) -> Result<String, String> {
-    reference::explain(&Shape::of_file(), path)
+    reference::explain(&Shape::of_file::<Raw>(), path)
 }
 
 /// The whole reference as Markdown.
 pub(crate) fn reference_markdown() -> String {
-    reference::markdown(&Shape::of_file())
+    reference::markdown(&Shape::of_file::<Raw>())
 }
 
 /// The JSON schema of the file.

@@ -164,6 +164,7 @@ impl DataDirectory {
             delivery: Delivery::Redirect,
             catalog_api: true,
             status: true,
+            legacy: None,
             pages: BTreeMap::new(),
         };
         Raw {

@@ -16,6 +16,9 @@ pub(crate) fn check(node: &Node, shape: &Shape, problems: &mut Vec<Problem>) -> 
     kept.unwrap_or_else(|| Node::empty(node.place.clone()))
 }
 
+/// How the message of a field begins that nothing reads.
+pub(crate) const UNKNOWN_FIELD: &str = "there is no such field";
+
 struct Checker<'a> {
     problems: &'a mut Vec<Problem>,
 }
@@ -66,7 +69,7 @@ impl Checker<'_> {
             let Some(field) = fields.iter().find(|field| field.name == entry.key) else {
                 let known = fields.iter().map(|field| field.name.as_str());
                 let hint = did_you_mean(&entry.key, known);
-                self.report(entry.place.clone(), &path, format!("there is no such field{hint}"));
+                self.report(entry.place.clone(), &path, format!("{UNKNOWN_FIELD}{hint}"));
                 continue;
             };
             if entry.node.value == Value::Null {
@@ -110,7 +113,9 @@ impl Checker<'_> {
 /// Whether a value that is no mapping and no list has `shape`, or else what is wrong with it.
 fn check_scalar(value: &Value, shape: &Shape) -> Result<(), String> {
     match (shape, value) {
-        (Shape::Bool, Value::Bool(_)) | (Shape::Text(None), Value::Text(_)) => Ok(()),
+        (Shape::Bool, Value::Bool(_))
+        | (Shape::Number, Value::Number(_))
+        | (Shape::Text(None), Value::Text(_)) => Ok(()),
         (Shape::Text(Some(format)), Value::Text(text)) => format.check(text),
         (Shape::Choice(words), Value::Text(text)) => {
             if words.iter().any(|(word, _)| word == text) {
@@ -152,7 +157,10 @@ pub(crate) fn describe(shape: &Shape) -> String {
             let names: Vec<_> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
             format!("a mapping with {}", names.join(", "))
         }
-        Shape::Table(key, _) => format!("a mapping of {}s", key.title),
+        Shape::Table(key, _) => match key.title.strip_suffix('y') {
+            Some(stem) => format!("a mapping of {stem}ies"),
+            None => format!("a mapping of {}s", key.title),
+        },
         Shape::List(item) => match item.inner() {
             Shape::Mapping(_) => "a list of mappings".to_owned(),
             item => format!("a list, each item {}", describe(item)),
@@ -164,6 +172,7 @@ pub(crate) fn describe(shape: &Shape) -> String {
             format!("{article} {}", format.title)
         }
         Shape::Integer(least, most) => format!("a whole number from {least} to {most}"),
+        Shape::Number => "a number".to_owned(),
         Shape::Bool => "`true` or `false`".to_owned(),
     }
 }

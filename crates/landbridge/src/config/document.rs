@@ -23,6 +23,15 @@ pub(crate) enum Place {
     },
     /// A flag or environment variable of this name.
     Override(String),
+    /// A line and column of another file, which this one names.
+    Other {
+        /// The other file.
+        file: String,
+        /// The line.
+        line: u64,
+        /// The column.
+        column: u64,
+    },
 }
 
 impl Place {
@@ -247,7 +256,7 @@ mod tests {
     fn place(yaml: &str, path: &Path) -> (u64, u64) {
         match Node::parse(yaml).unwrap().locate(path) {
             Place::File { line, column } => (line, column),
-            Place::Override(name) => panic!("{name}"),
+            other => panic!("{other:?}"),
         }
     }
 

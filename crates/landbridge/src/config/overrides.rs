@@ -67,10 +67,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::config::raw::Raw;
 
     #[test]
     fn every_single_value_has_a_variable_of_its_own() {
-        let variables = reference::variables(&Shape::of_file());
+        let variables = reference::variables(&Shape::of_file::<Raw>());
         let names: BTreeSet<_> = variables.iter().map(|(name, _)| name).collect();
         assert_eq!(names.len(), variables.len());
         assert!(names.contains(&"LANDBRIDGE_LISTEN_LIMITS_FIRST_BYTE".to_owned()));
@@ -86,7 +87,7 @@ mod tests {
             ("PATH", "/bin"),
         ]
         .map(|(name, text)| (name.to_owned(), text.to_owned()));
-        let (set, warnings) = from_environment(&Shape::of_file(), environment);
+        let (set, warnings) = from_environment(&Shape::of_file::<Raw>(), environment);
         assert_eq!(set, [Override::flag("LANDBRIDGE_RECORDS_MODE", "records.mode", "off")]);
         assert_eq!(
             warnings,

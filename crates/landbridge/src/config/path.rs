@@ -36,6 +36,11 @@ impl Path {
         &self.0
     }
 
+    /// Whether this leads to what `other` leads to, or to something in it.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
     fn step(&self, step: Step) -> Self {
         Self(self.0.iter().cloned().chain([step]).collect())
     }

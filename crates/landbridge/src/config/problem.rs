@@ -38,6 +38,18 @@ impl Problems {
         Self { file: file.to_owned(), list: vec![problem] }
     }
 
+    /// The same, as problems of a file that names this one.
+    pub(crate) fn seen_from_another(self) -> impl Iterator<Item = Problem> {
+        let Self { file, list } = self;
+        list.into_iter().map(move |problem| match problem.place {
+            Place::File { line, column } => {
+                let file = file.clone();
+                Problem { place: Place::Other { file, line, column }, ..problem }
+            }
+            Place::Override(_) | Place::Other { .. } => problem,
+        })
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.list.len()
@@ -53,6 +65,7 @@ impl fmt::Display for Problems {
             match place {
                 Place::File { line, column } => write!(f, "{}:{line}:{column}: ", self.file)?,
                 Place::Override(name) => write!(f, "{name}: ")?,
+                Place::Other { file, line, column } => write!(f, "{file}:{line}:{column}: ")?,
             }
             if !path.steps().is_empty() {
                 write!(f, "{path}: ")?;

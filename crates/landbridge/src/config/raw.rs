@@ -8,8 +8,10 @@
 pub(crate) mod copies;
 pub(crate) mod failover;
 pub(crate) mod health;
+pub(crate) mod legacy;
 pub(crate) mod limits;
 pub(crate) mod own;
+pub(crate) mod plan;
 pub(crate) mod prices;
 pub(crate) mod replicate;
 
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::copies::{Mirror, Origin, Site};
 use self::failover::Failover;
 use self::health::Health;
+use self::legacy::Migrations;
 use self::limits::ClientLimits;
 use self::own::Own;
 use self::prices::ProviderPrices;
@@ -83,6 +86,10 @@ pub(crate) struct Raw {
     /// The admin listener's `/limits` tells which networks ask for most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limits: Option<ClientLimits>,
+    /// How old names are left: what the `legacy` of sites refers to. The file that it names is read
+    /// again whenever this one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) migration: Option<Migrations>,
 }
 
 /// Listeners.

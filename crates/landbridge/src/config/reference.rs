@@ -149,7 +149,11 @@ fn collect_variables(shape: &Shape, at: &Path, found: &mut Vec<(String, Path)>) 
         match &field.shape {
             Shape::Mapping(_) => collect_variables(&field.shape, &path, found),
             Shape::List(_) | Shape::Table(..) => {}
-            Shape::Choice(_) | Shape::Text(_) | Shape::Integer(..) | Shape::Bool => {
+            Shape::Choice(_)
+            | Shape::Text(_)
+            | Shape::Integer(..)
+            | Shape::Number
+            | Shape::Bool => {
                 found.push((variable_name(&path), path));
             }
         }

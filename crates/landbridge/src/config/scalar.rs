@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use landbridge_core::money::{Money, MoneyError};
 use landbridge_core::place::Places;
 use landbridge_core::price::{PriceError, RequestPrice, VolumePrice};
@@ -100,6 +102,7 @@ scalars! {
     Name, "name", "name";
     PlaceName, "place-name", "provider or region";
     Host, "host", "host name";
+    Successor, "successor", "host name with or without a port";
     Prefix, "repository-prefix", "repository prefix";
     RepositoryPath, "repository", "repository";
     Page, "page", "path";
@@ -274,7 +277,7 @@ impl fmt::Display for Sum {
     }
 }
 
-/// A moment, as RFC 3339 writes it.
+/// A moment, as RFC 3339 writes it; a date alone is its first moment in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(pub(crate) Timestamp);
 
@@ -282,8 +285,13 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| {
-            format!("`{text}` is not a moment: write date, time and offset, as in `2026-12-24T18:00:00Z`")
+        // A civil date's parser would take one with a time too, and forget the time.
+        let date = || {
+            let date = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten()?;
+            Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        };
+        text.parse().ok().or_else(date).map(Self).ok_or_else(|| {
+            format!("`{text}` is not a moment: write date, time and offset, as in `2026-12-24T18:00:00Z`, or a date alone for midnight in UTC")
         })
     }
 }
@@ -496,6 +504,20 @@ texts! {
             Err(format!("`{text}` is not a host name: write `registry.example.org` without scheme and port, or `*` for every other host"))
         }
     };
+    /// A host name with a port, if that is not the usual one: what users write before a
+    /// repository's name.
+    Successor, |text| {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        };
+        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+        if host != "*" && host.parse::<Host>().is_ok() && port.is_none_or(is_port) {
+            Ok(text.to_ascii_lowercase())
+        } else {
+            Err(format!("`{text}` is not a host name: write `registry.example.org` or `registry.example.org:5000`, without scheme and path"))
+        }
+    };
     /// What an upstream registry puts before each repository's name; may be empty.
     Prefix, |text| {
         if !text.is_empty() {
@@ -544,6 +566,17 @@ mod tests {
     }
 
     #[test]
+    fn a_date_alone_is_midnight_in_utc() {
+        for (text, expected) in [
+            ("2023-03-20", "2023-03-20T00:00:00Z"),
+            ("2023-03-20T10:00:00+02:00", "2023-03-20T08:00:00Z"),
+            ("2023-03-20T10:00Z", "2023-03-20T10:00:00Z"),
+        ] {
+            assert_eq!(text.parse::<Moment>().unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_says_what_to_write() {
         let messages = [
             ("size", "32 megabytes"),
@@ -565,6 +598,11 @@ mod tests {
             ("place-name", "us east"),
             ("host", "https://example.org"),
             ("host", "example.org:443"),
+            ("successor", "https://example.org"),
+            ("successor", "example.org:0"),
+            ("date-time", "20 March 2023"),
+            ("date-time", "2023-02-29"),
+            ("date-time", "2023-03-20T10:00:00"),
             ("repository-prefix", "/images/"),
             ("page", "about"),
             ("page", "/v2/"),

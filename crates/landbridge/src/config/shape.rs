@@ -3,9 +3,9 @@
 //! One description serves the checker, the reference and the environment variables; the types
 //! that it comes from also do the final reading. So the four cannot disagree.
 
+use schemars::JsonSchema;
 use serde_json::Value as Json;
 
-use super::raw::Raw;
 use super::scalar::Format;
 
 /// What may stand at one place.
@@ -23,6 +23,8 @@ pub(crate) enum Shape {
     Text(Option<&'static Format>),
     /// A whole number within bounds.
     Integer(u64, u64),
+    /// Any number.
+    Number,
     /// `true` or `false`.
     Bool,
 }
@@ -43,11 +45,11 @@ pub(crate) struct Field {
 }
 
 impl Shape {
-    /// The shape of the whole file: a mapping.
-    pub(crate) fn of_file() -> Self {
+    /// The shape of a whole file that the type `T` reads: a mapping.
+    pub(crate) fn of_file<T: JsonSchema>() -> Self {
         let settings = schemars::generate::SchemaSettings::draft2020_12()
             .with(|settings| settings.inline_subschemas = true);
-        let schema = settings.into_generator().into_root_schema_for::<Raw>();
+        let schema = settings.into_generator().into_root_schema_for::<T>();
         Self::read(schema.as_value())
     }
 
@@ -89,6 +91,7 @@ impl Shape {
                 schema["minimum"].as_u64().unwrap_or(0),
                 schema["maximum"].as_u64().unwrap_or(u64::from(u32::MAX)),
             ),
+            Some("number") => Self::Number,
             Some("boolean") => Self::Bool,
             _ => Self::Text(schema["format"].as_str().and_then(Format::find)),
         }

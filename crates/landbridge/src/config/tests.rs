@@ -1,6 +1,8 @@
 mod failover;
+mod legacy;
 mod limits;
 mod own;
+mod plan;
 
 use std::path::Path as FilePath;
 
@@ -171,9 +173,13 @@ fn the_shape_knows_every_type() {
             _ => {}
         }
     }
-    let mut free = Vec::new();
-    collect(&Shape::of_file(), "", &mut free);
-    free.sort();
+    let free_texts = |shape: &Shape| {
+        let mut free = Vec::new();
+        collect(shape, "", &mut free);
+        free.sort();
+        free
+    };
+    let free = free_texts(&Shape::of_file::<Raw>());
     assert_eq!(
         free,
         [
@@ -192,6 +198,17 @@ fn the_shape_knows_every_type() {
             ".replicate.signers.command",
             ".replicate.signers.key_variable",
             ".sites.pages.text",
+        ]
+    );
+    assert_eq!(
+        free_texts(&Shape::of_file::<raw::plan::RawPlan>()),
+        [
+            ".moves.phases.abort.command",
+            ".moves.phases.entry.evidence",
+            ".moves.phases.entry.gate",
+            ".moves.phases.exit.evidence",
+            ".moves.phases.exit.gate",
+            ".moves.phases.message",
         ]
     );
 }

@@ -8,6 +8,7 @@ mod copies;
 mod failover;
 mod files;
 mod health;
+mod legacy;
 mod limits;
 mod own;
 mod prices;
@@ -119,7 +120,8 @@ impl Validator<'_> {
             Self::price(settings, prices);
         }
         let priced = PricedCopies { settings: copies.settings.as_deref(), prices };
-        let sites = validator.sites(raw, &copies.names, &priced);
+        let plan = validator.plan(raw.migration.as_ref());
+        let sites = validator.sites(raw, &copies.names, &priced, &plan);
         let probes = validator.probes(raw);
         let failover = validator.failover(raw);
         let records = validator.records(&raw.records);
@@ -141,7 +143,7 @@ impl Validator<'_> {
             probes,
             failover,
             limits: required(limits)?,
-            rehearsal: None,
+            rehearsal: raw.migration.as_ref().and_then(|it| it.rehearsal).map(|it| it.0),
             cache_directory: raw.cache.directory.as_ref().map(|path| validator.resolve(path)),
         })
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::raw::failover::Overflow;
 use crate::config::raw::health::Override;
+use crate::config::raw::legacy::Legacy;
 use crate::config::raw::prices::Prices;
 use crate::config::scalar::{
     FilePath, Generation, Host, Name, Page, Period, PlaceName, Prefix, StoreUrl, WebUrl,
@@ -277,6 +278,10 @@ pub(crate) struct Site {
     /// what `pages` says of these paths comes first.
     #[serde(default = "Site::status")]
     pub(crate) status: bool,
+    /// What makes it the answer to an old name: a host name that users are to leave, answered from
+    /// the same origin by what the plan says for the moment, the client and the repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) legacy: Option<Legacy>,
     /// Pages beside the registry's interface, by path, as `/` and `/privacy`.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "page" }))]

@@ -7,6 +7,7 @@ use landbridge_front::settings as front;
 use super::Validator;
 use super::copies::CopyNames;
 use super::failover::PricedCopies;
+use super::legacy::Planned;
 use crate::config::path::Path;
 use crate::config::problem::did_you_mean;
 use crate::config::raw::Raw;
@@ -19,6 +20,7 @@ impl Validator<'_> {
         raw: &Raw,
         copies: &CopyNames,
         prices: &PricedCopies<'_>,
+        plan: &Planned,
     ) -> Option<Vec<front::SiteSettings>> {
         let at = Path::dotted("sites");
         if self.document.find(&at).is_none() || raw.sites.is_empty() {
@@ -41,8 +43,18 @@ impl Validator<'_> {
                 }
             }
             let origin = raw.origins.iter().find(|origin| origin.name == site.origin);
-            let follow = self.follow(site, origin.is_some_and(|it| it.store.is_some()), &at);
-            sites.push(self.site(site, follow, copies, prices, &at));
+            let has_releases = origin.is_some_and(|it| it.store.is_some());
+            let follow = self.follow(site, has_releases, &at);
+            let settings = self.site(site, follow, copies, prices, &at);
+            let legacy = match &site.legacy {
+                None => Some(None),
+                Some(_) => self.legacy(site, plan, has_releases, &at.field("legacy")).map(Some),
+            };
+            sites.push(
+                settings
+                    .zip(legacy)
+                    .map(|(settings, legacy)| front::SiteSettings { legacy, ..settings }),
+            );
         }
         sites.into_iter().collect()
     }
