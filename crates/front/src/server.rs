@@ -3,8 +3,10 @@
 //! Each thread has its own event loop and accepts from the same socket, so that a request never
 //! moves between cores.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -37,6 +39,9 @@ const OWN_RESETS: usize = 100;
 const WINDOW: u32 = 65_535;
 /// Bytes of an answer that wait in memory for one stream of HTTP/2.
 const SEND_BUFFER: usize = 64 << 10;
+/// Connections that are taken in one turn: each costs as much as several requests, and whoever has
+/// one already waits meanwhile.
+const TAKEN_IN_A_TURN: u32 = 4;
 /// Connections that are closed, if they are idle, when the system has no more files to open.
 const CLOSED_FOR_FILES: usize = 16;
 
@@ -113,10 +118,18 @@ impl Acceptor {
             }
         };
         let graceful = GracefulShutdown::new();
+        let mut taken = 0;
         loop {
+            if taken == TAKEN_IN_A_TURN {
+                taken = 0;
+                tokio::task::yield_now().await;
+            }
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.accept(stream, peer, graceful.watcher()),
+                    Ok((stream, peer)) => {
+                        taken += 1;
+                        self.accept(stream, peer, graceful.watcher());
+                    }
                     Err(error) => {
                         // Mostly too many open files: leave the others time to end.
                         warn!(%error, "a connection could not be accepted");
@@ -200,8 +213,14 @@ where
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_send_buf_size(SEND_BUFFER);
+    let activity = service.activity.clone();
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
+    let mut connection = pin!(watcher.watch(connection));
+    let in_turns = poll_fn(|context| {
+        activity.turn();
+        connection.as_mut().poll(context)
+    });
+    if let Err(error) = in_turns.await {
         debug!(%error, "a connection ended early");
     }
 }

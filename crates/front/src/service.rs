@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use landbridge_core::Digest;
@@ -63,7 +63,18 @@ impl Service<Request<Incoming>> for PullService {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        self.activity.head();
+        // Whoever sends many requests at once waits for the others after each: else one connection
+        // that is never done would keep all others waiting. Streams of HTTP/2 are tasks of their own.
+        if !self.activity.head() && request.version() < Version::HTTP_2 {
+            return Answering::Later(Box::pin(self.clone().answer_next_turn(request)));
+        }
+        self.answer(request)
+    }
+}
+
+impl PullService {
+    /// Answers, at once if nothing must be fetched.
+    fn answer(&self, request: Request<Incoming>) -> Answering {
         {
             let world = self.shared.world.load();
             let head = head(self.peer, &request);
@@ -82,9 +93,13 @@ impl Service<Request<Incoming>> for PullService {
         }
         Answering::Later(Box::pin(self.clone().answer_later(request)))
     }
-}
 
-impl PullService {
+    async fn answer_next_turn(self, request: Request<Incoming>) -> Response<Body> {
+        tokio::task::yield_now().await;
+        let Ok(response) = self.answer(request).await;
+        response
+    }
+
     /// Takes the same steps again, with something fetched in between: with the world of this moment,
     /// or the next one if this one does not know what the client knows.
     async fn answer_later(self, request: Request<Incoming>) -> Response<Body> {

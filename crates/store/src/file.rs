@@ -13,14 +13,20 @@ use futures::Stream;
 
 /// One hop to the blocking threads for this many bytes.
 const PIECE: u64 = 256 << 10;
+/// The same as long as nobody has taken [`SLOW_BYTES`]: most of those who stop reading do so early, and
+/// what waits for them should be little.
+const FIRST_PIECE: u64 = 64 << 10;
+const SLOW_BYTES: u64 = 1 << 20;
 
 /// The bytes of `file` in `range`. A file that is shorter is an error.
 pub(crate) fn stream(file: File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> {
-    futures::stream::try_unfold((Arc::new(file), range), |(file, rest)| async move {
+    let slow_until = range.start.saturating_add(SLOW_BYTES);
+    futures::stream::try_unfold((Arc::new(file), range), move |(file, rest)| async move {
         if rest.is_empty() {
             return Ok(None);
         }
-        let end = rest.end.min(rest.start + PIECE);
+        let piece = if rest.start < slow_until { FIRST_PIECE } else { PIECE };
+        let end = rest.end.min(rest.start + piece);
         let source = Arc::clone(&file);
         let piece = blocking(move || {
             let mut piece = vec![0; usize::try_from(end - rest.start).unwrap_or_default()];

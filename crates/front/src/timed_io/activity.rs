@@ -1,7 +1,7 @@
 //! When a connection last did something useful: told by who serves it, asked by who needs its place.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,6 +17,8 @@ struct State {
     heads: AtomicU32,
     /// Answers that wait for something.
     busy: AtomicU32,
+    /// Whether a head was read in this turn of the event loop.
+    had_turn: AtomicBool,
     /// Milliseconds from the start to the last answer.
     answered: AtomicU32,
 }
@@ -28,13 +30,20 @@ impl Activity {
             start: Instant::now(),
             heads: AtomicU32::new(0),
             busy: AtomicU32::new(0),
+            had_turn: AtomicBool::new(false),
             answered: AtomicU32::new(0),
         }))
     }
 
-    /// One more head was read whole.
-    pub(crate) fn head(&self) {
+    /// One more head was read whole. False if it is not the first one of this turn.
+    pub(crate) fn head(&self) -> bool {
         self.0.heads.fetch_add(1, Ordering::Relaxed);
+        !self.0.had_turn.swap(true, Ordering::Relaxed)
+    }
+
+    /// It is the connection's turn again.
+    pub(crate) fn turn(&self) {
+        self.0.had_turn.store(false, Ordering::Relaxed);
     }
 
     /// An answer, or a part of one, went out.
