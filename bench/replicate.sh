@@ -11,7 +11,7 @@ Usage: bench/replicate.sh LANDBRIDGE LOAD LIMIT DIRECTORY [ROUNDS]
   LIMIT       the machine's own limit, built by `cargo build --release --example bench_copy`
   DIRECTORY   where the registry and all copies keep their content: on the disk that is to be measured, with 6 GiB free;
               it is made, and removed at the end
-  ROUNDS      how often each is measured, in turn (3)
+  ROUNDS      how often each is measured (4); before that the limit and landbridge each run once uncounted
 
 Needs docker-registry and skopeo (Debian's packages of these names), /usr/bin/time, openssl and port 18131 of the loopback
 interface. With LANDBRIDGE_GARAGE, the program of garage (`scripts/stores garage`), ports 18132 to 18134 too: then two
@@ -30,7 +30,7 @@ landbridge=$(realpath "$1")
 load=$(realpath "$2")
 limit=$(realpath "$3")
 directory=$4
-rounds=${5:-3}
+rounds=${5:-4}
 for program in docker-registry skopeo openssl /usr/bin/time curl; do
     command -v "$program" >/dev/null || { echo "replicate.sh: $program is missing" >&2; exit 2; }
 done
@@ -172,12 +172,23 @@ run() {
 }
 
 load_before=$(cut -d' ' -f1-3 /proc/loadavg)
-# What is held against each other is measured in turn; garage, which goes on working when it has answered, apart.
-for programs in "directories limit skopeo" "${targets[*]:1}"; do
+# What is held against the limit is measured in turn with it, each as often first as second: what a run leaves behind (free
+# memory above all, which a virtual machine gives back to its host after a moment and pays for to get again) must not
+# always help the same one. The others follow apart; garage goes on working when it has answered.
+for scene in large small; do
+    for who in limit directories; do
+        round=warm run "$who" "$scene"
+    done
+    rm -f "$work"/{limit,directories}-"$scene"
+    for ((round = 1; round <= rounds; round++)); do
+        pair=(directories limit)
+        ((round % 2)) || pair=(limit directories)
+        for who in "${pair[@]}"; do run "$who" "$scene"; done
+    done
+done
+for who in skopeo "${targets[@]:1}"; do
     for scene in large small; do
-        for ((round = 1; round <= rounds; round++)); do
-            for who in $programs; do run "$who" "$scene"; done
-        done
+        for ((round = 1; round <= rounds; round++)); do run "$who" "$scene"; done
     done
 done
 
