@@ -15,7 +15,8 @@ Usage: bench/hostile.sh LANDBRIDGE HOSTILE DIRECTORY [SECONDS [ATTACK...]]
 Needs two processors, curl, and port 18110 to 18111 of the loopback interface. The front answers with one thread on the
 first processor. On the second one the attacker holds itself to half of it, kernel time included, and an honest client
 asks 500 times a second for a manifest and for a blob in turn, with a new connection for every twentieth request; it
-goes before the attacker, so that what is measured is the front. An attack is compared with the quiet just before it.
+goes before the attacker (in real time, which needs root), so that what is measured is the front. An attack is compared
+with the quiet just before it, and what holds connections open is measured once it has made them.
 HELP
 }
 
@@ -54,11 +55,12 @@ large=$(curl -s -o /dev/null -w '%{redirect_url}' "http://$address$blob")
 large=${large#http://"$address"}
 
 # answers p50 p99 refused
-honest() { nice -n -10 taskset -c 1 "$hostile" honest "$address" 500 "$1" 192.0.2.7 "$manifest" 200 "$blob" 307; }
+honest() { chrt --fifo 10 taskset -c 1 "$hostile" honest "$address" 500 "$1" 192.0.2.7 "$manifest" 200 "$blob" 307; }
 ticks() { local line; line=$(<"/proc/$pid/stat"); set -- ${line##*) }; echo $((${12} + ${13})); }
 memory() { awk '$1 == "VmRSS:" { printf "%.0f", $2 / 1024 }' "/proc/$pid/status"; }
 
 declare -A connections=([slow-heads]=4000 [slow-reads]=1000 [rapid-reset]=50 [continuation]=50 [idle]=16000 [networks]=20 [forged]=20)
+declare -A settled=([slow-heads]=3 [idle]=6)
 declare -A target=([slow-reads]=$large [rapid-reset]=$manifest [networks]=$manifest [forged]=$manifest)
 honest 2 >/dev/null
 echo "- a front with $(memory) MiB, nobody connected"
@@ -68,9 +70,10 @@ echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
 for attack in "${attacks[@]}"; do
     read -r _ _ quiet _ < <(honest 4)
     # shellcheck disable=SC2086 # an attack without a target has none
-    taskset -c 1 "$hostile" attack "$attack" "$address" "${connections[$attack]}" $((seconds + 2)) 0.5 ${target[$attack]:-} >"$work/tally" &
+    taskset -c 1 "$hostile" attack "$attack" "$address" "${connections[$attack]}" $((seconds + 1 + ${settled[$attack]:-1})) 0.5 ${target[$attack]:-} >"$work/tally" &
     attacker=$!
-    sleep 1
+    # Those that hold connections have to make them first.
+    sleep "${settled[$attack]:-1}"
     before=$(ticks)
     read -r answers median p99 refused < <(honest "$seconds")
     used=$(($(ticks) - before)) mib=$(memory)

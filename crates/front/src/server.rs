@@ -39,9 +39,12 @@ const OWN_RESETS: usize = 100;
 const WINDOW: u32 = 65_535;
 /// Bytes of an answer that wait in memory for one stream of HTTP/2.
 const SEND_BUFFER: usize = 64 << 10;
-/// Connections that are taken in one turn: each costs as much as several requests, and whoever has
-/// one already waits meanwhile.
-const TAKEN_IN_A_TURN: u32 = 4;
+/// Tasks between two looks at what has arrived. With many new connections this and one more of them
+/// are what somebody who has a connection already waits for.
+const TASKS_IN_A_TURN: u32 = 16;
+/// How much less processor time threads that read files get than the event loop that answers, as
+/// `nice` counts.
+const READERS_NICE: i32 = 10;
 /// Connections that are closed, if they are idle, when the system has no more files to open.
 const CLOSED_FOR_FILES: usize = 16;
 
@@ -78,6 +81,9 @@ impl Server {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .max_blocking_threads(BLOCKING_THREADS)
+                    .event_interval(TASKS_IN_A_TURN)
+                    // Of this kind of runtime these are the only threads that it starts.
+                    .on_thread_start(read_politely)
                     .build()?;
                 std::thread::Builder::new()
                     .name(format!("front-{thread}"))
@@ -118,17 +124,13 @@ impl Acceptor {
             }
         };
         let graceful = GracefulShutdown::new();
-        let mut taken = 0;
         loop {
-            if taken == TAKEN_IN_A_TURN {
-                taken = 0;
-                tokio::task::yield_now().await;
-            }
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        taken += 1;
                         self.accept(stream, peer, graceful.watcher());
+                        // The next one waits in the system, not before those that are here.
+                        tokio::task::yield_now().await;
                     }
                     Err(error) => {
                         // Mostly too many open files: leave the others time to end.
@@ -180,6 +182,13 @@ impl Acceptor {
         };
         self.shared.started(number, task.abort_handle());
     }
+}
+
+/// Lets the event loop go first where there are fewer processors than threads. It is no matter if
+/// the system does not want that.
+fn read_politely() {
+    let thread = rustix::thread::gettid();
+    let _ = rustix::process::setpriority_process(Some(thread), READERS_NICE);
 }
 
 async fn serve<S>(stream: S, service: PullService, limits: ConnectionLimits, watcher: Watcher)
