@@ -137,7 +137,7 @@ static THREE: LazyLock<(Keys, Ledger, String)> = LazyLock::new(|| {
 });
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever byte is changed, the ledger is refused or says the same as before.
     #[test]
