@@ -140,7 +140,8 @@ impl Migration {
         UnderWay {
             phase: step.phase.name(),
             since: self.begins(place).unwrap_or(step.start),
-            enforced: step.mode == Mode::Enforce,
+            // What takes nothing away has nothing to enforce.
+            enforced: step.mode == Mode::Enforce || !step.phase.takes_away(),
             scope: step.scope.to_string(),
             share_percent: step.share(moment).percent(),
             frozen_at: step.generation,
