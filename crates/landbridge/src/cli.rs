@@ -6,6 +6,7 @@ mod audit;
 mod config;
 mod drill;
 mod generation;
+mod migrate;
 mod origin;
 mod publish;
 mod serve;
@@ -19,6 +20,7 @@ pub(crate) use self::audit::{AuditArgs, Check, Share};
 pub(crate) use self::config::ConfigCommand;
 pub(crate) use self::drill::DrillArgs;
 pub(crate) use self::generation::{GenerationCommand, PruneArgs, PublishedArgs};
+pub(crate) use self::migrate::{AbortArgs, MigrateCommand, PlanFile};
 pub(crate) use self::origin::{GcArgs, OriginArgs};
 pub(crate) use self::publish::{ImportArgs, ReplicateArgs};
 pub(crate) use self::serve::{ExplainArgs, LocalRanges, ServeArgs, Where};
@@ -115,6 +117,9 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Play an outage on paper: what users would have seen, and what it would have cost
     Drill(DrillArgs),
+    /// Leave an old name: where things stand, and taking a phase back
+    #[command(subcommand, arg_required_else_help = true)]
+    Migrate(MigrateCommand),
     /// Check, show and explain the configuration
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigCommand),

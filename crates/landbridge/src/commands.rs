@@ -9,6 +9,7 @@ mod gc;
 mod generation;
 mod import;
 mod man;
+mod migrate;
 mod origin;
 mod replicate;
 mod serve;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Withdraw(args) => withdraw::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Drill(args) => drill::run(&args),
+        Command::Migrate(command) => migrate::run(&command),
         Command::Config(command) => config::run(command),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => man::run(directory.as_deref()),

@@ -31,6 +31,7 @@ use url::Url;
 use document::{Node, Place};
 pub(crate) use overrides::Override;
 pub(crate) use path::Path;
+pub(crate) use plan::{Plan, load as load_plan, with_aborted};
 use problem::Problem;
 pub(crate) use problem::Problems;
 use raw::Raw;
@@ -68,6 +69,21 @@ impl Source {
         Ok(Self { name, text, base })
     }
 
+    /// What messages call it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The same with another text.
+    pub(crate) fn with_text(&self, text: String) -> Self {
+        Self { text, ..self.clone() }
+    }
+
     /// One that says nothing, for a command whose flags say all; relative paths are taken from the
     /// current directory.
     pub(crate) fn nothing(name: &str) -> anyhow::Result<Self> {
@@ -90,6 +106,8 @@ pub(crate) struct Config {
     pub(crate) own: Option<OwnSettings>,
     /// What a replication is told, if there is one.
     pub(crate) replicate: Option<ReplicationSettings>,
+    /// The file of the plan of migrations, if there is one.
+    pub(crate) plan: Option<PathBuf>,
     /// The copies that are this origin, without an address of their own.
     own_registries: Vec<usize>,
 }

@@ -40,6 +40,7 @@ async fn serve(args: &ServeArgs) -> Outcome {
     };
     let config = load(&origin, args)?;
     let has_own = config.own.is_some();
+    let plan = config.plan.clone();
     let own = match &config.own {
         Some(settings) => match settings.start("--origin-listen").await {
             Ok(own) => Some(own),
@@ -63,8 +64,9 @@ async fn serve(args: &ServeArgs) -> Outcome {
     output::print(&greeting(&front, &origin, &served))?;
 
     let mut watch = Watch::new(&origin);
-    let mut running = Running { front, own, has_own };
+    let mut running = Running { front, own, has_own, plan };
     loop {
+        watch.plan(running.plan.as_deref());
         tokio::select! {
             () = watch.changed() => running.reload(&origin, args).await,
             reason = signals.next() => match reason {
@@ -175,6 +177,8 @@ struct Running {
     own: Option<Own>,
     /// Whether there should be one.
     has_own: bool,
+    /// The plan of migrations that the configuration names.
+    plan: Option<PathBuf>,
 }
 
 impl Running {
@@ -196,8 +200,10 @@ impl Running {
                 bail!("`origin` can only be started or stopped by a restart")
             }
         };
+        let plan = config.plan.clone();
         let settings = config.for_front(self.own.as_ref().map(Own::address))?;
         self.front.reload(settings).await?;
+        self.plan = plan;
         if let (Some(own), Some(rules)) = (&mut self.own, rules) {
             own.put_in_force(rules)?;
         }

@@ -3,6 +3,7 @@
 //! Its form is checked like the configuration's; what its dates mean together is judged by core,
 //! whose contradictions become problems of the fields that they are about.
 
+mod edit;
 mod steps;
 
 use std::sync::Arc;
@@ -18,23 +19,23 @@ use super::problem::{Problem, Problems};
 use super::raw::plan::{RawMove, RawPhase, RawPlan};
 use super::{Source, read};
 
+pub(crate) use self::edit::with_aborted;
+
 /// What is planned.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     /// Every old name that is left.
     pub(crate) moves: Vec<Move>,
     /// When releases were or will be made, in order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the check of notice"))]
     pub(crate) releases: Vec<Timestamp>,
 }
 
 /// One old name's way to its successor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Move {
     /// What happens when.
     pub(crate) migration: Arc<Migration>,
     /// The policy's rule for it, if one is named.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the check of notice"))]
     pub(crate) stability: Option<String>,
     /// Where users can read what to do.
     pub(crate) guide: Option<Url>,
@@ -49,6 +50,24 @@ impl Plan {
     /// The move called `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&Move> {
         self.moves.iter().find(|it| it.migration.name() == name)
+    }
+
+    /// The same with one step taken back for good, by its move's place and its own; the same if
+    /// that is not there.
+    pub(crate) fn with_aborted(&self, one: usize, step: usize, moment: Timestamp) -> Self {
+        let mut plan = self.clone();
+        if let Some(it) = plan.moves.get_mut(one) {
+            let mut steps = it.migration.steps().to_vec();
+            if let Some(step) = steps.get_mut(step) {
+                step.aborted = Some(moment);
+            }
+            let (name, successor) = (it.migration.name(), it.migration.successor());
+            // What is taken back contradicts nothing that it did not contradict before.
+            if let Ok(migration) = Migration::new(name.to_owned(), successor.to_owned(), steps) {
+                it.migration = Arc::new(migration);
+            }
+        }
+        plan
     }
 }
 

@@ -89,6 +89,7 @@ pub(crate) fn validate(
         front: required(front)?,
         own: required(own)?,
         replicate: required(replicate)?,
+        plan: plan_file(raw, surroundings),
         own_registries: validator.own_registries,
     })
 }
@@ -100,6 +101,11 @@ fn required<T>(part: Option<Option<T>>) -> Option<Option<T>> {
         None => Some(None),
         Some(part) => part.map(Some),
     }
+}
+
+fn plan_file(raw: &Raw, surroundings: &Surroundings) -> Option<PathBuf> {
+    let plan = raw.migration.as_ref()?.plan.as_ref()?;
+    Some(surroundings.base.join(plan.as_str()))
 }
 
 impl Validator<'_> {

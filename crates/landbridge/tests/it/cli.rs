@@ -4,7 +4,7 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 23] = [
+    let commands: [&[&str]; 26] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
@@ -23,6 +23,9 @@ fn help_texts_teach() {
         &["generation", "prune", "--help"],
         &["explain", "--help"],
         &["drill", "--help"],
+        &["migrate", "--help"],
+        &["migrate", "status", "--help"],
+        &["migrate", "abort", "--help"],
         &["config", "--help"],
         &["config", "check", "--help"],
         &["config", "show", "--help"],

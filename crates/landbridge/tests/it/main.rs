@@ -27,6 +27,7 @@ mod limits;
 mod operating;
 mod outage;
 mod own;
+mod plan;
 mod program;
 mod pull;
 mod random;
