@@ -76,6 +76,11 @@ impl Answer {
                 let seconds = error.retry_after.unwrap_or(RETRY_SOON);
                 answer.header(RETRY_AFTER, HeaderValue::from(seconds))
             }
+            // Gone for a while, as a rehearsal of being gone for good.
+            Code::Gone => match error.retry_after {
+                Some(seconds) => answer.header(RETRY_AFTER, HeaderValue::from(seconds)),
+                None => answer,
+            },
             _ => answer,
         }
     }

@@ -87,9 +87,13 @@ impl LegacyStates {
         };
         let open = |site: &crate::settings::SiteSettings| {
             let legacy = site.legacy.as_ref()?;
-            let state = LegacyState::new(&site.name, legacy, metrics);
             let same =
                 before.and_then(|before| before.iter().find(|other| other.site == site.name));
+            // Where the plan is the same, so is what goes on by it.
+            if let Some(same) = same.filter(|same| same.migration == legacy.migration) {
+                return Some(Arc::clone(same));
+            }
+            let state = LegacyState::new(&site.name, legacy, metrics);
             let kept = match (same, &settings.cache_directory) {
                 (Some(same), _) => Some(same.kept()),
                 (None, Some(directory)) => Kept::read(directory, &site.name),

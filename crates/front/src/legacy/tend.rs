@@ -36,7 +36,9 @@ pub(crate) async fn tend(
         for state in states.iter() {
             let now = states.now();
             let last = judged.entry(state.site.clone()).or_default();
-            for (step, verdict) in state.judge(now.as_second(), last) {
+            // Whoever goes on with this state judges; this one only writes down what it knows.
+            let verdicts = if is_over { Vec::new() } else { state.judge(now.as_second(), last) };
+            for (step, verdict) in verdicts {
                 if let Verdict::Worse { moved, others } = verdict {
                     let why = format!(
                         "of {} requests of the moved {} went wrong, of {} others {}",

@@ -23,6 +23,7 @@ mod generation;
 mod hostile;
 mod key;
 mod layers;
+mod legacy;
 mod limits;
 mod operating;
 mod outage;
