@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::old_name::{AFTER, BEFORE, OldName};
+use crate::running::until;
 
-/// Clients try again for a while before they give up.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Clients that are asked to come back try again for a while; some for longer than a test has.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// All clients that there are, each with what it has pulled.
 struct Clients {
@@ -126,5 +127,22 @@ fn clients_pull_where_they_should_and_are_told_where_they_should_not() {
         }
         let new = clients.pull(&format!("{successor}/app:{BEFORE}"));
         assert!(new.iter().all(|(_, did, _)| *did), "{phase}: {new:?}");
+    }
+}
+
+#[test]
+fn clients_that_ask_too_much_are_told_to_come_back() {
+    let names = OldName::start();
+    let clients = Clients::start(&names);
+    let limits =
+        json!({ "mode": "enforce", "network": { "requests": { "rate": "1/h", "burst": 1 } } });
+    names.play_with("2022-12-01", &json!([]), &limits);
+    let target = format!("/v2/google-containers/app/manifests/{BEFORE}");
+    let status = || Ok(names.ask("localhost", "GET", &target).status);
+    until(status, |status| *status == 429).unwrap();
+    let host = names.address("localhost");
+    for (client, did, said) in clients.pull(&format!("{host}/google-containers/app:{BEFORE}")) {
+        println!("429 | {client} | {did}\n{said}\n");
+        assert!(!did, "{client}:\n{said}");
     }
 }

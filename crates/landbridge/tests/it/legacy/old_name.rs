@@ -52,9 +52,17 @@ impl OldName {
 
     /// Plays a plan's `phases` from `moment` on, as one reload.
     pub(super) fn play(&self, moment: &str, phases: &Value) {
+        self.play_with(moment, phases, &Value::Null);
+    }
+
+    /// The same with `limits` of requests.
+    pub(super) fn play_with(&self, moment: &str, phases: &Value, limits: &Value) {
         let plan = plan(&self.address("127.0.0.1"), phases);
         fs::write(self.path("migration.yaml"), plan.to_string()).unwrap();
-        let configuration = configuration(&self.data, moment);
+        let mut configuration = configuration(&self.data, moment);
+        if !limits.is_null() {
+            configuration["limits"] = limits.clone();
+        }
         fs::write(self.path("front.yaml"), configuration.to_string()).unwrap();
         let reloads = || self.front.log().matches("the configuration was reloaded").count();
         let before = reloads();
