@@ -20,7 +20,9 @@ pub(crate) use self::audit::{AuditArgs, Check, Share};
 pub(crate) use self::config::ConfigCommand;
 pub(crate) use self::drill::DrillArgs;
 pub(crate) use self::generation::{GenerationCommand, PruneArgs, PublishedArgs};
-pub(crate) use self::migrate::{AbortArgs, MigrateCommand, PlanFile};
+pub(crate) use self::migrate::{
+    AbortArgs, LedgerCommand, MigrateCommand, PlanFile, PromisedArgs, ProposeArgs, TimelineArgs,
+};
 pub(crate) use self::origin::{GcArgs, OriginArgs};
 pub(crate) use self::publish::{ImportArgs, ReplicateArgs};
 pub(crate) use self::serve::{ExplainArgs, LocalRanges, ServeArgs, Where};
@@ -117,7 +119,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Play an outage on paper: what users would have seen, and what it would have cost
     Drill(DrillArgs),
-    /// Leave an old name: where things stand, and taking a phase back
+    /// Leave an old name: the plan, what was promised, and where things stand
     #[command(subcommand, arg_required_else_help = true)]
     Migrate(MigrateCommand),
     /// Check, show and explain the configuration

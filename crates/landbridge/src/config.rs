@@ -9,9 +9,11 @@
 
 mod check;
 mod document;
+mod keys;
 mod overrides;
 mod path;
 mod plan;
+mod policy;
 mod problem;
 pub(crate) mod raw;
 mod reference;
@@ -31,7 +33,8 @@ use url::Url;
 use document::{Node, Place};
 pub(crate) use overrides::Override;
 pub(crate) use path::Path;
-pub(crate) use plan::{Plan, load as load_plan, with_aborted};
+pub(crate) use plan::{Move, Plan, load as load_plan, unknown_stability, with_aborted};
+pub(crate) use policy::{Promised, load as load_policy};
 use problem::Problem;
 pub(crate) use problem::Problems;
 use raw::Raw;

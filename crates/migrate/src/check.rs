@@ -216,7 +216,7 @@ impl fmt::Display for Check {
                 }
                 Verdict::Unknown => writeln!(
                     f,
-                    "waits for a release whose date is not known: add it to the policy's `releases`"
+                    "waits for a release whose date is not known: add it to the plan's `releases`"
                 )?,
             }
         }

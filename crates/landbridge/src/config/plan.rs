@@ -15,7 +15,7 @@ use url::Url;
 use super::check::UNKNOWN_FIELD;
 use super::document::Node;
 use super::path::Path;
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, did_you_mean};
 use super::raw::plan::{RawMove, RawPhase, RawPlan};
 use super::{Source, read};
 
@@ -84,6 +84,23 @@ pub(crate) fn load(source: &Source) -> Result<Plan, Problems> {
         (Some(problems), _) => Err(problems),
         (None, None) => Err(Problems::unexplained(&source.name)),
     }
+}
+
+/// What is wrong with a plan whose moves are more or less stable than any rule of the policy is for:
+/// nothing would be promised to those who use them.
+pub(crate) fn unknown_stability(source: &Source, plan: &Plan, known: &[&str]) -> Option<Problems> {
+    let document = Node::parse(&source.text).ok()?;
+    let mut problems = Vec::new();
+    for (index, it) in plan.moves.iter().enumerate() {
+        let Some(stability) = it.stability.as_deref().filter(|it| !known.contains(it)) else {
+            continue;
+        };
+        let path = Path::dotted("moves").item(index).field("stability");
+        let hint = did_you_mean(stability, known.iter().copied());
+        let message = format!("no rule of the policy is for `{stability}`{hint}");
+        problems.push(Problem { place: document.locate(&path), path, message });
+    }
+    Problems::new(&source.name, problems)
 }
 
 struct Reader<'a> {

@@ -12,6 +12,7 @@ pub(crate) mod legacy;
 pub(crate) mod limits;
 pub(crate) mod own;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod prices;
 pub(crate) mod replicate;
 

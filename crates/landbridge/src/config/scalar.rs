@@ -108,6 +108,7 @@ scalars! {
     Page, "page", "path";
     FilePath, "path", "file or directory";
     Generation, "generation", "generation";
+    ContentDigest, "digest", "digest";
     Who, "who", "identity";
     Repositories, "repository-pattern", "repository pattern";
     Pattern, "pattern", "pattern";
@@ -170,6 +171,24 @@ impl FromStr for Generation {
 }
 
 impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What some bytes are known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ContentDigest(pub(crate) Digest);
+
+impl FromStr for ContentDigest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Digest::parse(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for ContentDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

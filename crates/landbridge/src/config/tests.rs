@@ -3,6 +3,7 @@ mod legacy;
 mod limits;
 mod own;
 mod plan;
+mod policy;
 
 use std::path::Path as FilePath;
 
@@ -211,6 +212,7 @@ fn the_shape_knows_every_type() {
             ".moves.phases.message",
         ]
     );
+    assert_eq!(free_texts(&Shape::of_file::<raw::policy::RawPolicy>()), [".approvers.keys"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::program::landbridge;
 
 #[test]
 fn help_texts_teach() {
-    let commands: [&[&str]; 26] = [
+    let commands: [&[&str]; 33] = [
         &["--help"],
         &["serve", "--help"],
         &["origin", "--help"],
@@ -25,6 +25,13 @@ fn help_texts_teach() {
         &["drill", "--help"],
         &["migrate", "--help"],
         &["migrate", "status", "--help"],
+        &["migrate", "check", "--help"],
+        &["migrate", "timeline", "--help"],
+        &["migrate", "ledger", "--help"],
+        &["migrate", "ledger", "show", "--help"],
+        &["migrate", "ledger", "propose", "--help"],
+        &["migrate", "ledger", "sign", "--help"],
+        &["migrate", "ledger", "append", "--help"],
         &["migrate", "abort", "--help"],
         &["config", "--help"],
         &["config", "check", "--help"],

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use landbridge_sign::LocalKey;
 use serde_json::{Value, json};
 
 use crate::content::Content;
@@ -79,6 +80,115 @@ fn a_phase_is_taken_back_in_the_plan_and_everything_else_in_it_stays() {
     let json: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(json["moves"][0]["aborted"][0]["phase"], "redirect");
     assert_eq!(json["moves"][1]["aborted"][0]["phase"], "sunset");
+}
+
+#[test]
+fn the_example_falls_short_of_the_notice_that_was_promised() {
+    let check =
+        |more: &[&str]| landbridge(&[&["migrate", "check", "--plan", EXAMPLE], more].concat());
+    let ran = check(&[]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    insta::assert_snapshot!(ran.stdout);
+    let ran = check(&["--json"]);
+    assert_eq!(ran.code, 1);
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let short = json["changes"].as_array().unwrap().iter();
+    let mut short: Vec<_> = short.map(|it| it["verdict"]["days_short"].as_i64().unwrap()).collect();
+    short.sort_unstable();
+    assert_eq!(short, [179, 309, 352, 355]);
+    assert_eq!(check(&["--policy", "no/such/policy.yaml"]).code, 2);
+}
+
+#[test]
+fn the_timeline_is_a_page_a_calendar_and_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (html, calendar) = (path("timeline.html"), path("timeline.ics"));
+    let timeline = ["migrate", "timeline", "--plan", EXAMPLE];
+    let files = ["--html", &*html, "--calendar", &*calendar, "--json", "--at", "2023-03-25"];
+    let ran = landbridge(&[&timeline[..], &files].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let page = fs::read_to_string(&html).unwrap();
+    assert!(page.contains("<svg") && page.contains("registry.k8s.io"), "{page}");
+    let calendar = fs::read_to_string(&calendar).unwrap();
+    assert!(calendar.contains("DTSTART"), "{calendar}");
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(json["moves"][0]["steps"][3]["checks"][0]["verdict"]["days_short"], 309);
+    // Without a policy nothing is said of notice.
+    let alone = path("migration.yaml");
+    fs::copy(root().join(EXAMPLE), &alone).unwrap();
+    let ran = landbridge(&["migrate", "timeline", "--plan", &*alone, "--json"]);
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(json["moves"][0]["steps"][3]["checks"][0]["verdict"]["is"], "no-rule");
+    assert_eq!(landbridge(&timeline).code, 2);
+}
+
+#[test]
+fn an_exception_is_proposed_signed_by_a_quorum_and_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::copy(root().join(EXAMPLE), path("migration.yaml")).unwrap();
+    for name in ["alice", "bob", "carol", "mallory"] {
+        let key = LocalKey::open_or_create(&directory.path().join(name)).unwrap();
+        fs::write(path(&format!("{name}.pub.pem")), key.public_pem()).unwrap();
+    }
+    let policy = "rules: [{name: stable, days: 365, releases: 3}]
+approvers: {keys: [alice.pub.pem, bob.pub.pem, carol.pub.pem], threshold: 2}
+ledger: exceptions.jsonl
+";
+    fs::write(path("policy.yaml"), policy).unwrap();
+    let (plan, draft) = (path("migration.yaml"), path("exception.json"));
+    let migrate =
+        |args: &[&str]| -> Ran { landbridge(&[&["migrate"], args, &["--plan", &*plan]].concat()) };
+    let shown = |ran: &Ran| {
+        let dir = directory.path().display().to_string();
+        ran.stdout.replace(&dir, "DIR").replace(root().to_str().unwrap(), "ROOT")
+    };
+    let sign = |name: &str| migrate(&["ledger", "sign", &draft, "--key", &path(name)]);
+    let propose = |phase: &str| {
+        migrate(
+            &[
+                &["ledger", "propose", &*draft, "--move", "images", "--phase", phase][..],
+                &["--reason", "budget", "--evidence", "forecast-2023-02", "--date", "2023-02-06"],
+                &["--mitigation", "both names work", "--expires", "2023-12-31"],
+            ]
+            .concat(),
+        )
+    };
+    assert_eq!(propose("sunset").code, 2);
+    let ran = propose("freeze");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    insta::assert_snapshot!("what is proposed", shown(&ran));
+
+    assert_eq!(sign("mallory").code, 2);
+    assert_eq!(sign("alice").code, 0);
+    let ran = migrate(&["ledger", "append", &draft]);
+    assert_eq!(ran.code, 1, "one of two: {}", ran.stdout);
+    let ran = sign("bob");
+    assert!(ran.stdout.ends_with("signed; it has 2 of 2 signatures\n"), "{}", ran.stdout);
+    let ran = migrate(&["ledger", "append", &draft]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let head = ran.stdout.lines().last().unwrap().to_owned();
+
+    let ran = migrate(&["check"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("309 days short, excused by exception 1"), "{}", ran.stdout);
+    fs::write(path("policy.yaml"), format!("{policy}{head}\n")).unwrap();
+    let ran = migrate(&["ledger", "show"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.ends_with(&format!("{head}\n")), "{}", ran.stdout);
+
+    // Emptied, or changed by a letter: found, whoever asks.
+    let ledger = fs::read_to_string(path("exceptions.jsonl")).unwrap();
+    for tampered in [String::new(), ledger.replacen("\"payload\":\"e", "\"payload\":\"f", 1)] {
+        assert_ne!(tampered, ledger);
+        fs::write(path("exceptions.jsonl"), tampered).unwrap();
+        for command in [&["check"][..], &["ledger", "show"]] {
+            let ran = migrate(command);
+            assert_eq!(ran.code, 1, "{}", ran.stdout);
+            assert!(ran.stderr.contains("of the ledger"), "{}", ran.stderr);
+        }
+    }
 }
 
 #[test]

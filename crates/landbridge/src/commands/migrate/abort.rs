@@ -1,13 +1,12 @@
 //! `landbridge migrate abort`: taking a phase back, in the plan.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
 use landbridge_core::migration::{Phase, Step};
 
-use super::read;
+use super::{read, write_whole};
 use crate::cli::AbortArgs;
 use crate::config::{Plan, Source, load_plan, with_aborted};
 use crate::exit::{Exit, OrExit as _, Outcome};
@@ -109,17 +108,4 @@ fn edited(
         bail!(by_hand());
     }
     Ok(text)
-}
-
-/// Replaces the file as a whole or not at all, as it is allowed to be read and written.
-fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
-    // A link to it stays one.
-    let file = file.canonicalize()?;
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    let permissions = std::fs::metadata(&file)?.permissions();
-    let draft = tempfile::Builder::new().permissions(permissions).tempfile_in(directory)?;
-    std::fs::write(draft.path(), text)?;
-    draft.as_file().sync_all()?;
-    draft.persist(&file)?;
-    std::fs::File::open(directory)?.sync_all()
 }

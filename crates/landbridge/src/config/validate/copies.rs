@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use landbridge_core::pointer::{Keys, PublicKey};
+use landbridge_core::pointer::Keys;
 use landbridge_core::price::Rates;
 use landbridge_core::topology::MAX_COPIES;
 use landbridge_front::settings as front;
@@ -15,6 +15,7 @@ use url::Url;
 
 use super::health::operator;
 use super::{Listener, Validator};
+use crate::config::keys::read_key;
 use crate::config::own_url;
 use crate::config::path::Path;
 use crate::config::raw::Raw;
@@ -269,7 +270,8 @@ impl Validator<'_> {
         let mut keys = Vec::new();
         for (index, text) in raw.keys.as_ref()?.iter().enumerate() {
             let at = keys_at.item(index);
-            keys.push(self.key(text, &at));
+            let key = read_key(text, &self.surroundings.base);
+            keys.push(key.map_err(|message| self.report(&at, message)).ok());
         }
         let keys: Vec<_> = keys.into_iter().collect::<Option<_>>()?;
         if keys.is_empty() {
@@ -280,32 +282,6 @@ impl Validator<'_> {
             Ok(keys) => Some(keys),
             Err(error) => {
                 self.report(&at.field("threshold"), error.to_string());
-                None
-            }
-        }
-    }
-
-    /// A key from PEM text or from the file that has it.
-    fn key(&mut self, text: &str, at: &Path) -> Option<PublicKey> {
-        let read;
-        let (pem, what) = if text.trim_start().starts_with("-----BEGIN") {
-            (text, "this".to_owned())
-        } else {
-            let path = self.surroundings.base.join(text);
-            let what = format!("`{}`", path.display());
-            match std::fs::read_to_string(&path) {
-                Ok(pem) => read = pem,
-                Err(error) => {
-                    self.report(at, format!("{what} cannot be read: {error}"));
-                    return None;
-                }
-            }
-            (read.as_str(), what)
-        };
-        match PublicKey::from_pem(pem) {
-            Ok(key) => Some(key),
-            Err(error) => {
-                self.report(at, format!("{what} is {error}"));
                 None
             }
         }
