@@ -24,6 +24,7 @@ struct Clients {
 }
 
 impl Clients {
+    #[expect(clippy::print_stdout, reason = "seen if the test fails")]
     fn start(names: &OldName) -> Self {
         let containerd = Containerd::start().unwrap();
         for name in ["localhost", "127.0.0.1"] {
