@@ -38,6 +38,8 @@ pub(crate) use policy::{Promised, load as load_policy};
 use problem::Problem;
 pub(crate) use problem::Problems;
 use raw::Raw;
+use raw::plan::RawPlan;
+use raw::policy::RawPolicy;
 use shape::Shape;
 pub(crate) use validate::{Secrets, is_here};
 use validate::{Surroundings, validate};
@@ -213,18 +215,49 @@ pub(crate) fn environment() -> (Vec<Override>, Vec<String>) {
 }
 
 /// The reference of a field, or of all for an empty `path`, as plain text.
-pub(crate) fn explain(path: &str) -> Result<String, String> {
-    reference::explain(&Shape::of_file::<Raw>(), path)
+pub(crate) fn explain(file: File, path: &str) -> Result<String, String> {
+    reference::explain(&file.shape(), path)
 }
 
 /// The whole reference as Markdown.
-pub(crate) fn reference_markdown() -> String {
-    reference::markdown(&Shape::of_file::<Raw>())
+pub(crate) fn reference_markdown(file: File) -> String {
+    let head = match file {
+        File::Landbridge => reference::CONFIGURATION_HEAD,
+        File::Migration => reference::PLAN_HEAD,
+        File::Policy => reference::POLICY_HEAD,
+    };
+    reference::markdown(&file.shape(), head)
 }
 
-/// The JSON schema of the file.
-pub(crate) fn schema() -> schemars::Schema {
-    schemars::schema_for!(Raw)
+/// The JSON schema of a file.
+pub(crate) fn schema(file: File) -> schemars::Schema {
+    match file {
+        File::Landbridge => schemars::schema_for!(Raw),
+        File::Migration => schemars::schema_for!(RawPlan),
+        File::Policy => schemars::schema_for!(RawPolicy),
+    }
+}
+
+/// The files that people write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum File {
+    /// The configuration, `landbridge.yaml`
+    #[default]
+    Landbridge,
+    /// The plan of migrations, `migration.yaml`
+    Migration,
+    /// What users were promised, `policy.yaml`
+    Policy,
+}
+
+impl File {
+    fn shape(self) -> Shape {
+        match self {
+            Self::Landbridge => Shape::of_file::<Raw>(),
+            Self::Migration => Shape::of_file::<RawPlan>(),
+            Self::Policy => Shape::of_file::<RawPolicy>(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Where;
+use crate::config::File;
 
 /// Check, show and explain the configuration
 #[derive(Debug, Subcommand)]
@@ -27,15 +28,22 @@ pub(crate) enum ConfigCommand {
     },
     /// Explain fields of the configuration: what they take, their defaults, what they mean
     #[command(
-        after_help = "Examples:\n  landbridge config explain\n  landbridge config explain sites.routes\n  landbridge config explain --markdown > docs/configuration.md"
+        after_help = "Examples:\n  landbridge config explain\n  landbridge config explain sites.routes\n  landbridge config explain --of migration moves.phases\n  landbridge config explain --markdown > docs/configuration.md"
     )]
     Explain {
         /// A field, as `records.mode`; without it, all
         path: Option<String>,
+        /// Of which file
+        #[arg(long, value_name = "FILE", default_value = "landbridge")]
+        of: File,
         /// Print the whole reference as Markdown
         #[arg(long, conflicts_with = "path")]
         markdown: bool,
     },
     /// Print the JSON schema of the configuration, for editors
-    Schema,
+    Schema {
+        /// Of which file
+        #[arg(long, value_name = "FILE", default_value = "landbridge")]
+        of: File,
+    },
 }

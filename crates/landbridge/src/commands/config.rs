@@ -14,17 +14,17 @@ pub(super) fn run(command: ConfigCommand) -> Outcome {
     match command {
         ConfigCommand::Check { file } => check(&file),
         ConfigCommand::Show { from } => show(&from),
-        ConfigCommand::Explain { markdown: true, .. } => {
-            output::print(&config::reference_markdown())?;
+        ConfigCommand::Explain { markdown: true, of, .. } => {
+            output::print(&config::reference_markdown(of))?;
             Ok(Exit::Done)
         }
-        ConfigCommand::Explain { path, markdown: false } => {
-            let text = config::explain(path.as_deref().unwrap_or_default());
+        ConfigCommand::Explain { path, of, markdown: false } => {
+            let text = config::explain(of, path.as_deref().unwrap_or_default());
             output::print(&text.map_err(|message| anyhow!(message)).or_usage()?)?;
             Ok(Exit::Done)
         }
-        ConfigCommand::Schema => {
-            let schema = serde_json::to_string_pretty(&config::schema()).or_failed()?;
+        ConfigCommand::Schema { of } => {
+            let schema = serde_json::to_string_pretty(&config::schema(of)).or_failed()?;
             output::print_line(&schema)?;
             Ok(Exit::Done)
         }

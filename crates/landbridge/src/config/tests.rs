@@ -217,6 +217,7 @@ fn the_shape_knows_every_type() {
 
 #[test]
 fn the_reference_names_fields_as_they_are_asked_for() {
+    let explain = |path| explain(File::Landbridge, path);
     insta::assert_snapshot!(explain("sites.routes").unwrap());
     insta::assert_snapshot!(explain("records.mode").unwrap());
     insta::assert_snapshot!(explain("record.mode").unwrap_err());

@@ -29,21 +29,29 @@ fn the_examples_pass_the_check() {
 
 #[test]
 fn the_reference_in_docs_is_current() {
-    let generated = landbridge(&["config", "explain", "--markdown"]).stdout;
-    let committed = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
-    assert!(
-        generated == committed,
-        "docs/configuration.md is out of date: write `landbridge config explain --markdown` to it"
-    );
+    for (of, file) in [
+        ("landbridge", "docs/configuration.md"),
+        ("migration", "docs/migration-plan.md"),
+        ("policy", "docs/migration-policy.md"),
+    ] {
+        let generated = landbridge(&["config", "explain", "--markdown", "--of", of]).stdout;
+        let committed = fs::read_to_string(root().join(file)).unwrap();
+        assert!(
+            generated == committed,
+            "{file} is out of date: write `landbridge config explain --markdown --of {of}` to it"
+        );
+    }
 }
 
 #[test]
 fn the_schema_describes_every_field_and_refuses_others() {
-    let schema: serde_json::Value =
-        serde_json::from_str(&landbridge(&["config", "schema"]).stdout).unwrap();
-    assert_eq!(schema["additionalProperties"], false);
-    for (name, field) in schema["properties"].as_object().unwrap() {
-        assert!(field["description"].is_string(), "{name}");
+    for of in ["landbridge", "migration", "policy"] {
+        let shown = landbridge(&["config", "schema", "--of", of]).stdout;
+        let schema: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(schema["additionalProperties"], false);
+        for (name, field) in schema["properties"].as_object().unwrap() {
+            assert!(field["description"].is_string(), "{name}");
+        }
     }
 }
 
