@@ -124,7 +124,8 @@ fn a_redirect_leads_to_the_same_under_the_new_name_and_an_aborted_one_ends_with_
     names.play("2023-01-02T00:00:00Z", &json!([observed]));
     assert_eq!(names.ask("localhost", "GET", target).status, 200);
     let metrics = landbridge_testkit::http::get(&names.front.admin, "/metrics").unwrap().text();
-    let line = metrics.lines().find(|line| line.contains("would-redirect"));
+    let line =
+        metrics.lines().find(|line| line.contains(r#"phase="redirect",action="would-redirect""#));
     assert!(line.is_some_and(|line| line.ends_with(" 1")), "{line:?}");
 }
 
