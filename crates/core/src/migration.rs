@@ -16,6 +16,7 @@
 
 mod abort;
 mod contradiction;
+mod interval;
 mod notice;
 mod outlook;
 mod progress;
@@ -31,6 +32,7 @@ use crate::route::StickyKey;
 
 pub use self::abort::{Fared, Verdict};
 pub use self::contradiction::{Contradiction, Field};
+use self::interval::{Deciding, Interval};
 pub use self::notice::{Deprecation, MAX_MESSAGE_BYTES};
 pub use self::outlook::{Change, ChangeKind};
 pub use self::progress::{Aborted, Next, Notice, Progress, UnderWay, Waiting};
@@ -389,10 +391,8 @@ pub struct Migration {
     begins: Vec<Option<Timestamp>>,
     /// By step: what its shares are salted with.
     salts: Vec<u64>,
-    /// The steps that can decide, strongest first; of the same phase the later one first.
-    by_strength: Vec<usize>,
-    /// The freezes, the later one first.
-    freezes: Vec<usize>,
+    /// What decides when.
+    intervals: Vec<Interval>,
 }
 
 impl Migration {
@@ -407,7 +407,7 @@ impl Migration {
         if !contradictions.is_empty() {
             return Err(contradictions);
         }
-        let begins = (0..steps.len()).map(|at| begins(&steps, at)).collect();
+        let begins: Vec<_> = (0..steps.len()).map(|at| begins(&steps, at)).collect();
         let salts = steps.iter().map(|step| share::salt(&name, step.phase)).collect();
         let order = |phases: &[Phase]| {
             let mut places: Vec<usize> =
@@ -415,10 +415,12 @@ impl Migration {
             places.sort_by_key(|&at| std::cmp::Reverse((steps[at].phase, steps[at].start)));
             places
         };
+        // Strongest first; of the same phase the later one first.
         let by_strength =
             order(&[Phase::Redirect, Phase::Brownout, Phase::Tombstone, Phase::Sunset]);
         let freezes = order(&[Phase::Freeze]);
-        Ok(Self { name, successor, steps, begins, salts, by_strength, freezes })
+        let intervals = interval::intervals(&steps, &begins, &by_strength, &freezes);
+        Ok(Self { name, successor, steps, begins, salts, intervals })
     }
 
     /// What the plan calls it.
@@ -458,8 +460,8 @@ impl Migration {
     }
 
     /// What becomes of a request for `repository` (its name under the successor; empty for `/v2/`)
-    /// at `moment`, when a front itself has `aborted` some steps. Does not allocate, as long as
-    /// patterns of repositories are names or end in `/**`.
+    /// at `moment`, to the second, when a front itself has `aborted` some steps. Does not allocate,
+    /// as long as patterns of repositories are names or end in `/**`.
     pub fn standing(
         &self,
         moment: Timestamp,
@@ -468,11 +470,18 @@ impl Migration {
         aborted: Steps,
     ) -> Standing {
         let mut standing = Standing::SERVED;
-        for &step in &self.by_strength {
-            let Some(action) = self.action(step, moment, client, repository, aborted) else {
+        let Some(interval) = interval::at(&self.intervals, moment) else { return standing };
+        for &Deciding { step, action, mode, share } in &interval.deciding {
+            // The share costs a hash, so it comes last.
+            let concerns = !aborted.has(step)
+                && self.steps[step].scope.has(client, repository)
+                && share.is_none_or(|share| {
+                    share.has(StickyKey::new(client.network, repository), self.salts[step])
+                });
+            if !concerns {
                 continue;
-            };
-            match self.steps[step].mode {
+            }
+            match mode {
                 Mode::Enforce => {
                     (standing.action, standing.by) = (action, Some(step));
                     break;
@@ -487,45 +496,11 @@ impl Migration {
         }
         let is_frozen = |&&step: &&usize| {
             self.steps[step].mode == Mode::Enforce
-                && self.is_under_way(step, moment, aborted)
+                && !aborted.has(step)
                 && self.steps[step].scope.has(client, repository)
         };
-        standing.frozen = self.freezes.iter().find(is_frozen).copied();
+        standing.frozen = interval.freezes.iter().find(is_frozen).copied();
         standing
-    }
-
-    /// What a step does with a request, if it concerns it now.
-    fn action(
-        &self,
-        step: usize,
-        moment: Timestamp,
-        client: &Client<'_>,
-        repository: &str,
-        aborted: Steps,
-    ) -> Option<Action> {
-        let it = &self.steps[step];
-        if !self.is_under_way(step, moment, aborted) || !it.scope.has(client, repository) {
-            return None;
-        }
-        // The share costs a hash, so it comes last.
-        let has = || {
-            it.shares.is_empty()
-                || self.is_in_share(step, moment, StickyKey::new(client.network, repository))
-        };
-        match it.phase {
-            Phase::Announce | Phase::Dual | Phase::Freeze => None,
-            Phase::Redirect => has().then_some(Action::Redirect),
-            Phase::Brownout => {
-                let brownout = it.brownout.as_ref()?;
-                let (place, window) = it.window(moment)?;
-                has().then_some(Action::Refuse {
-                    refusal: brownout.refusal,
-                    until: window.end,
-                    window: place,
-                })
-            }
-            Phase::Tombstone | Phase::Sunset => Some(Action::Gone),
-        }
     }
 }
 

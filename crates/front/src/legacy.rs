@@ -237,8 +237,10 @@ impl World {
     /// clients read warnings on their last answer only.
     pub(crate) fn told(&self, asked: &Asked<'_>, mut answer: Answer) -> Answer {
         let Some(stands) = &asked.stands else { return answer };
-        let is_page = matches!(asked.request, Ok(Request::Page { .. }));
-        if !answer.response.status().is_redirection() && !is_page {
+        if answer.response.status().is_redirection() {
+            return answer;
+        }
+        if !matches!(asked.request, Ok(Request::Page { .. })) {
             let aborted = self.running.legacy.of(stands.legacy.site).map(LegacyState::aborted);
             stands.tell(asked, aborted.unwrap_or_default(), answer.response.headers_mut());
         }

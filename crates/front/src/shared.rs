@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use landbridge_core::migration::Client;
 use landbridge_core::record::{AccessRecord, product};
 
 use crate::answer::Answer;
@@ -46,7 +47,7 @@ impl Shared {
         if let Some(limits) = &world.running.limits {
             limits.charge(asked, answer.bytes);
         }
-        let (provider, region) = world.snapshot.provider_and_region(asked.place);
+        let Client { provider, region, .. } = asked.migrant();
         let record = AccessRecord {
             time: "",
             site: site.unwrap_or_default(),

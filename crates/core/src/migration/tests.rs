@@ -443,7 +443,97 @@ fn headers_are_as_their_specifications_write_them() {
     assert_eq!(migration.steps()[1].notice_days(), 399);
 }
 
+/// The naive twin: looks at every step, one after the other, at this very moment.
+fn naive(
+    migration: &Migration,
+    moment: Timestamp,
+    client: &Client<'_>,
+    repository: &str,
+    aborted: Steps,
+) -> Standing {
+    let mut places: Vec<usize> = (0..migration.steps().len()).collect();
+    places.sort_by_key(|&at| {
+        let step = &migration.steps()[at];
+        std::cmp::Reverse((step.phase, step.start))
+    });
+    let key = StickyKey::new(client.network, repository);
+    let mut standing = Standing::SERVED;
+    let mut is_decided = false;
+    for at in places {
+        let step = &migration.steps()[at];
+        let concerns = migration.is_under_way(at, moment, aborted)
+            && step.scope.has(client, repository)
+            && migration.is_in_share(at, moment, key);
+        if !concerns {
+            continue;
+        }
+        let action = match step.phase {
+            Phase::Announce | Phase::Dual => continue,
+            Phase::Freeze => {
+                if step.mode == Mode::Enforce {
+                    standing.frozen = standing.frozen.or(Some(at));
+                }
+                continue;
+            }
+            Phase::Redirect => Action::Redirect,
+            Phase::Brownout => {
+                let Some((window, Window { end: until, .. })) = step.window(moment) else {
+                    continue;
+                };
+                let refusal = step.brownout.as_ref().unwrap().refusal;
+                Action::Refuse { refusal, until, window }
+            }
+            Phase::Tombstone | Phase::Sunset => Action::Gone,
+        };
+        if is_decided {
+            continue;
+        }
+        if step.mode == Mode::Enforce {
+            (standing.action, standing.by, is_decided) = (action, Some(at), true);
+        } else {
+            standing.observed = standing.observed.or(Some((action, at)));
+        }
+    }
+    standing.observed = standing.observed.filter(|(action, _)| *action != standing.action);
+    standing
+}
+
 proptest! {
+    #[test]
+    fn it_stands_as_the_naive_twin_says(
+        network: u64, hour in 0_i64..21_600, modes in 0_u32..64, aborted in 0_u64..64, gate in 0_i64..900,
+    ) {
+        let passed = Timestamp::from_second(at("2022-11-28").as_second() + gate * 86_400).unwrap();
+        let gates = vec![Gate { name: "g".into(), passed: Some(passed), evidence: String::new() }];
+        let mut steps = vec![
+            announce(),
+            step(Phase::Freeze, "2023-04-03"),
+            Step {
+                shares: shares(&[("2023-03-20", 5.0), ("2023-04-01", 40.0), ("2023-09-01", 90.0)]),
+                aborted: Some(at("2023-12-01")),
+                ..step(Phase::Redirect, "2023-03-20")
+            },
+            brownout("2023-06-01", "2023-07-01", &[("2023-06-05", "2023-06-09"), ("2023-06-20", "2023-06-21")]),
+            Step { scope: scope(&["old/**"]), entry: gates, ..step(Phase::Tombstone, "2023-08-01") },
+            Step { aborted: Some(at("2025-01-01")), ..step(Phase::Sunset, "2024-01-01") },
+        ];
+        for (place, step) in steps.iter_mut().enumerate() {
+            if modes >> place & 1 == 1 {
+                step.mode = Mode::Observe;
+            }
+        }
+        let migration = migration(steps);
+        let moment = Timestamp::from_second(at("2022-11-01").as_second() + hour * 3_600).unwrap();
+        let client = Client { network, ..SOMEONE };
+        for repository in ["pause", "old/thing", ""] {
+            let aborted = Steps::from_bits(aborted);
+            prop_assert_eq!(
+                migration.standing(moment, &client, repository, aborted),
+                naive(&migration, moment, &client, repository, aborted),
+            );
+        }
+    }
+
     /// The order in which the steps are written changes nothing but their numbers.
     #[test]
     fn the_order_of_steps_does_not_matter(network: u64, day in 0_i64..900, rotation in 0_usize..6) {

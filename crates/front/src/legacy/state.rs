@@ -7,9 +7,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use landbridge_core::migration::{AbortRule, Client, Fared, Migration, Step, Steps, Verdict};
 use landbridge_core::route::StickyKey;
 
@@ -27,8 +27,8 @@ const PULLS: u64 = (1 << WINDOW_SHIFT) - 1;
 pub(crate) struct LegacyStates {
     /// By site: of those that answer for an old name.
     states: Vec<Option<Arc<LegacyState>>>,
-    /// How much later it is for migrations than by the clock.
-    ahead: SignedDuration,
+    /// How many seconds later it is for migrations than by the clock.
+    ahead: i64,
 }
 
 /// Of one site.
@@ -82,9 +82,11 @@ impl LegacyStates {
     /// the cache's directory. Blocks for a small file for each old name.
     pub(crate) fn open(settings: &Settings, metrics: &Metrics, before: Option<&Self>) -> Self {
         let ahead = match settings.rehearsal {
-            Some(moment) => moment.duration_since(Timestamp::now()),
-            None => SignedDuration::ZERO,
+            Some(moment) => moment.as_second() - Timestamp::now().as_second(),
+            None => 0,
         };
+        let now = Timestamp::from_second(Timestamp::now().as_second().saturating_add(ahead));
+        let now = now.unwrap_or(Timestamp::MAX);
         let open = |site: &crate::settings::SiteSettings| {
             let legacy = site.legacy.as_ref()?;
             let same =
@@ -99,7 +101,7 @@ impl LegacyStates {
                 (None, Some(directory)) => Kept::read(directory, &site.name),
                 (None, None) => None,
             };
-            state.restore(kept, Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX));
+            state.restore(kept, now);
             Some(Arc::new(state))
         };
         Self { states: settings.sites.iter().map(open).collect(), ahead }
@@ -114,13 +116,11 @@ impl LegacyStates {
         self.states.iter().flatten()
     }
 
-    /// The moment that migrations go by: the clock's, or that of a rehearsal.
+    /// The moment that migrations go by, to the second: the clock's, or that of a rehearsal.
     pub(crate) fn now(&self) -> Timestamp {
-        let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX);
-        if self.ahead.is_zero() {
-            return now;
-        }
-        now.checked_add(self.ahead).unwrap_or(now)
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let second = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_add(self.ahead);
+        Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Real clients at the old name, through every phase; and what each shows its user.
 
+#![allow(clippy::print_stdout, reason = "what clients show is what the documentation tells")]
+
 use std::process::Command;
 use std::time::Duration;
 
