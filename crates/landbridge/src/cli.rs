@@ -22,6 +22,7 @@ pub(crate) use self::drill::DrillArgs;
 pub(crate) use self::generation::{GenerationCommand, PruneArgs, PublishedArgs};
 pub(crate) use self::migrate::{
     AbortArgs, LedgerCommand, MigrateCommand, PlanFile, PromisedArgs, ProposeArgs, TimelineArgs,
+    VerifyFreezeArgs,
 };
 pub(crate) use self::origin::{GcArgs, OriginArgs};
 pub(crate) use self::publish::{ImportArgs, ReplicateArgs};

@@ -6,12 +6,14 @@
 //! afterwards. [`timeline`] draws the plan. What becomes of a request is not here but on the table
 //! ([`landbridge_core::migration`]), since fronts decide by it too.
 //!
-//! Everything is pure but [`ledger::file`]; the moment is an argument.
+//! [`freeze`] asks an old registry whether it still is what it was frozen as. All else is pure but
+//! [`ledger::file`]; the moment is an argument.
 
 pub mod check;
 mod dates;
 #[cfg(test)]
 mod example;
+pub mod freeze;
 pub mod ledger;
 pub mod policy;
 pub mod timeline;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use landbridge_migrate::policy::ReasonClass;
 
+use crate::cli::PublishedArgs;
 use crate::config::raw::plan::RawPhase;
-use crate::config::scalar::{Moment, Name};
+use crate::config::scalar::{Moment, Name, Prefix, WebUrl};
 
 const ABORT_HELP: &str = "\
 `aborted: MOMENT` is written into the phase in the plan, in the plan's own layout; comments stay. From
@@ -38,6 +39,16 @@ said of notice that falls short of it.
 
 Example:
   landbridge migrate timeline --html timeline.html --calendar timeline.ics";
+
+const VERIFY_FREEZE_HELP: &str = "\
+Every tag of the frozen generation is asked of the old registry, and every tag that it has beyond them.
+What was moved, removed or added since is a difference.
+
+Exits with 1 if there is one.
+
+Examples:
+  landbridge migrate verify-freeze https://k8s.gcr.io --config landbridge.yaml
+  landbridge migrate verify-freeze https://gcr.io --repository-prefix google-containers --release 41";
 
 const LEDGER_HELP: &str = "\
 An exception goes through these steps; everything but the keys lies under review, beside the policy:
@@ -88,8 +99,42 @@ Examples:
     /// Except a change from the policy: propose, sign and keep exceptions
     #[command(subcommand, arg_required_else_help = true)]
     Ledger(LedgerCommand),
+    /// Ask an old registry whether it still is what it was frozen as
+    VerifyFreeze(VerifyFreezeArgs),
     /// Take a phase back for good, in the plan
     Abort(AbortArgs),
+}
+
+/// Ask an old registry whether it still is what it was frozen as
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_FREEZE_HELP)]
+pub(crate) struct VerifyFreezeArgs {
+    /// The old registry, as users reach it
+    #[arg(value_name = "URL")]
+    pub(crate) registry: WebUrl,
+
+    /// What stands before repositories' names there only
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) repository_prefix: Option<Prefix>,
+
+    /// The frozen release, by its number or the beginning of its generation's digest; without it
+    /// the generation that the plan's `freeze` names
+    #[arg(long)]
+    pub(crate) release: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) plan: PlanFile,
+
+    /// Of which move, if the plan has several that freeze
+    #[arg(long = "move", value_name = "NAME")]
+    pub(crate) planned: Option<Name>,
+
+    #[command(flatten)]
+    pub(crate) published: PublishedArgs,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where the plan is.

@@ -2,6 +2,7 @@
 
 mod abort;
 mod check;
+mod freeze;
 mod ledger;
 mod promised;
 mod status;
@@ -22,6 +23,7 @@ pub(super) fn run(command: &MigrateCommand) -> Outcome {
         MigrateCommand::Check { promised, at, json } => check::run(promised, *at, *json),
         MigrateCommand::Timeline(args) => timeline::run(args),
         MigrateCommand::Ledger(command) => ledger::run(command),
+        MigrateCommand::VerifyFreeze(args) => freeze::run(args),
         MigrateCommand::Abort(args) => abort::run(args),
     }
 }

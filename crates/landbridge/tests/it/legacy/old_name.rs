@@ -1,5 +1,6 @@
 //! One front for two names: `localhost` is the old one, `127.0.0.1` the new one.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::content::source;
-use crate::running::{Data, Front, until};
+use crate::running::{Data, Failed, Front, landbridge, run_to_end, until};
 
 /// What was there before the freeze, and what was promoted after it.
 pub(super) const BEFORE: &str = "before";
@@ -19,6 +20,8 @@ pub(super) struct OldName {
     data: Data,
     home: TempDir,
     pub(super) front: Front,
+    /// How many plans were played.
+    plays: Cell<u32>,
     /// The generation before `after` was promoted.
     pub(super) frozen: String,
     pub(super) old: Image,
@@ -33,8 +36,11 @@ impl OldName {
         let old = import(&data, 7_001, BEFORE);
         let file = home.path().join("front.yaml");
         fs::create_dir(home.path().join("cache")).unwrap();
-        fs::write(home.path().join("migration.yaml"), plan("127.0.0.1:1", &json!([])).to_string())
-            .unwrap();
+        fs::write(
+            home.path().join("migration.yaml"),
+            plan("127.0.0.1:1", 0, &json!([])).to_string(),
+        )
+        .unwrap();
         fs::write(&file, configuration(&data, "2022-01-01T00:00:00Z").to_string()).unwrap();
         let front = Front::configured(&file).unwrap();
         let generation = || {
@@ -43,7 +49,7 @@ impl OldName {
         };
         let frozen = until(generation, Option::is_some).unwrap().unwrap();
         let new = import(&data, 7_002, AFTER);
-        let topology = Self { data, home, front, frozen, old, new };
+        let topology = Self { data, home, front, plays: Cell::new(0), frozen, old, new };
         let target = format!("/v2/app/manifests/{AFTER}");
         let status = || Ok(topology.ask("127.0.0.1", "GET", &target).status);
         until(status, |status| *status == 200).unwrap();
@@ -57,22 +63,37 @@ impl OldName {
 
     /// The same with `limits` of requests.
     pub(super) fn play_with(&self, moment: &str, phases: &Value, limits: &Value) {
-        let plan = plan(&self.address("127.0.0.1"), phases);
-        fs::write(self.path("migration.yaml"), plan.to_string()).unwrap();
+        let number = self.plays.get() + 1;
+        self.plays.set(number);
         let mut configuration = configuration(&self.data, moment);
         if !limits.is_null() {
             configuration["limits"] = limits.clone();
         }
         fs::write(self.path("front.yaml"), configuration.to_string()).unwrap();
-        let reloads = || self.front.log().matches("the configuration was reloaded").count();
-        let before = reloads();
+        let plan = plan(&self.address("127.0.0.1"), number, phases);
+        fs::write(self.path("migration.yaml"), plan.to_string()).unwrap();
         self.front.signal(Signal::HUP).unwrap();
-        until(|| Ok(reloads()), |after| *after > before).unwrap();
+        // Files are watched too, so the next reload may be of what was written before.
+        let guide = format!("/moving/{number}>");
+        let told = || {
+            let answer = self.ask("localhost", "GET", "/v2/");
+            Ok(answer.header("link").is_some_and(|link| link.contains(&guide)))
+        };
+        until(told, |is_told| *is_told).unwrap();
     }
 
     /// One request at one of the names.
     pub(super) fn ask(&self, name: &str, method: &str, target: &str) -> http::Answer {
         http::ask(&self.address(name), method, target, &[]).unwrap()
+    }
+
+    /// Whether the old name is what it was frozen as, as the command tells.
+    pub(super) fn verify_freeze(&self) -> Failed {
+        let mut command = landbridge();
+        command.args(["migrate", "verify-freeze", "--repository-prefix", "google-containers"]);
+        command.args(["--release", &self.frozen, "--data"]).arg(self.data.path());
+        command.arg(format!("http://{}", self.address("localhost")));
+        run_to_end(&mut command).unwrap()
     }
 
     /// `localhost` or `127.0.0.1`, with the front's port.
@@ -96,7 +117,7 @@ fn import(data: &Data, seed: u64, tag: &str) -> Image {
     image
 }
 
-fn plan(successor: &str, phases: &Value) -> Value {
+fn plan(successor: &str, number: u32, phases: &Value) -> Value {
     let mut all = vec![json!({
         "phase": "announce", "start": "2022-11-28",
         "message": "localhost is being left: use 127.0.0.1 instead",
@@ -104,7 +125,7 @@ fn plan(successor: &str, phases: &Value) -> Value {
     all.extend(phases.as_array().unwrap().iter().cloned());
     json!({ "moves": [{
         "name": "images", "successor": successor, "stability": "stable",
-        "guide": "https://example.org/moving", "phases": all,
+        "guide": format!("https://example.org/moving/{number}"), "phases": all,
     }]})
 }
 

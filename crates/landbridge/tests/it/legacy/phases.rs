@@ -84,10 +84,15 @@ fn a_freeze_hides_what_came_later_by_tag_and_by_digest() {
     };
     names.play("2023-04-02T00:00:00Z", &json!([freeze.clone()]));
     assert_eq!(statuses("localhost", "google-containers/"), [200, 200, 200, 307]);
+    let verified = names.verify_freeze();
+    assert_eq!(verified.code, Some(1), "{}", verified.stderr);
+    assert!(verified.stdout.contains("app:after came after the freeze: sha256:"));
     names.play("2023-04-03T00:00:00Z", &json!([freeze.clone()]));
     let status = || Ok(names.ask("localhost", "GET", &manifest(BEFORE)).status);
     until(status, |status| *status == 200).unwrap();
     assert_eq!(statuses("localhost", "google-containers/"), [200, 404, 404, 404]);
+    let verified = names.verify_freeze();
+    assert_eq!((verified.code, verified.stdout.trim()), (Some(0), "1 tag as frozen"));
     assert_eq!(statuses("127.0.0.1", ""), [200, 200, 200, 307]);
     let tags = names.ask("localhost", "GET", "/v2/google-containers/app/tags/list");
     assert_eq!(tags.json().unwrap()["tags"], json!([BEFORE]));
